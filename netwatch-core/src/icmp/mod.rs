@@ -1,0 +1,1 @@
+//! The ICMP engine: one thread asks every device, and never invents a loss.

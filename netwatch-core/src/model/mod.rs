@@ -1,0 +1,25 @@
+//! The vocabulary of netwatch: plain data that every other part speaks, and nothing else.
+//!
+//! Nothing here reads a clock, opens a file or knows of tokio. The words are those of the field: a *target* is asked
+//! by a *probe* in *checks*; a check's result is a *sample*; a run of silent samples is an *outage*; what a person is
+//! told of it is a *line* in a *mail*.
+
+mod event;
+mod mail;
+mod outage;
+mod plan;
+mod sample;
+mod saved;
+mod status;
+mod target;
+mod time;
+
+pub use event::{Delivery, DeliveryOutcome, Event, Start, TargetView, Transition};
+pub use mail::{Content, DeliveryError, Draft, Line, LineId, LineKind, MailId, Notification, Receipt, Stage, Subject};
+pub use outage::{Outage, OutageId};
+pub use plan::{Budget, Group, GroupId, Locale, NotifierId, NotifierPolicy, Plan};
+pub use sample::{Cause, Echo, Echoes, Loss, Rtt, Sample};
+pub use saved::{Change, Commit, Key, Saved, SavedMail, SavedNotifier, SavedTarget, Told};
+pub use status::Status;
+pub use target::{Family, Host, PayloadRule, Settings, Target, TargetId};
+pub use time::{Mono, Now, Wall};

@@ -1,0 +1,169 @@
+//! The plan: what a configuration means, validated. Everything downstream reads this and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::target::{Target, TargetId};
+
+/// The language of what people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Locale {
+    /// Spanish.
+    #[default]
+    Es,
+    /// English.
+    En,
+}
+
+impl Locale {
+    /// The language tag: `es` or `en`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Locale::Es => "es",
+            Locale::En => "en",
+        }
+    }
+}
+
+/// A group's place in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(u32);
+
+impl GroupId {
+    /// The group at this place; places beyond `u32::MAX` become the last one.
+    pub fn from_index(index: usize) -> GroupId {
+        GroupId(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// The place in the plan's list of groups.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Targets that are shown together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Group {
+    /// Unique in the plan.
+    pub name: Arc<str>,
+}
+
+impl Group {
+    /// A group of this name.
+    pub fn new(name: impl Into<Arc<str>>) -> Group {
+        Group { name: name.into() }
+    }
+}
+
+/// A notifier's place in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NotifierId(u16);
+
+impl NotifierId {
+    /// The notifier at this place; places beyond `u16::MAX` become the last one.
+    pub fn from_index(index: usize) -> NotifierId {
+        NotifierId(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
+    /// The place in the plan's list of notifiers.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Between which mails `min_interval` must lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Budget {
+    /// Between two mails that bring a new outage of the same device.
+    #[default]
+    Target,
+    /// Between any two mails.
+    All,
+}
+
+/// When a notifier may speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotifierPolicy {
+    /// Unique in the plan; the runtime knows the notifier itself under the same name.
+    pub name: Arc<str>,
+    /// Who is told: mail addresses for mail, empty where the notifier has no such notion.
+    pub recipients: Vec<Arc<str>>,
+    /// How long the first line waits for others that fail with it; default 10 s.
+    pub group_wait: Duration,
+    /// The least time between two mails; default 2 min.
+    pub group_interval: Duration,
+    /// The budget's time; default 1 h. It runs from the moment the server accepted.
+    pub min_interval: Duration,
+    /// The budget's scope; default each target its own.
+    pub budget: Budget,
+    /// Whether the end of an outage that was told is told; default true.
+    pub recovery: bool,
+    /// The first wait after a failed attempt; it doubles; default 30 s.
+    pub retry_first: Duration,
+    /// The longest wait between two attempts; default 5 min.
+    pub retry_max: Duration,
+}
+
+impl NotifierPolicy {
+    /// The defaults under this name.
+    pub fn new(name: impl Into<Arc<str>>) -> NotifierPolicy {
+        NotifierPolicy {
+            name: name.into(),
+            recipients: Vec::new(),
+            group_wait: Duration::from_secs(10),
+            group_interval: Duration::from_secs(120),
+            min_interval: Duration::from_secs(3600),
+            budget: Budget::Target,
+            recovery: true,
+            retry_first: Duration::from_secs(30),
+            retry_max: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What netwatch is to do.
+///
+/// Whoever builds one answers for this: names are unique, a target's group exists, and a check fits its interval
+/// ([`Settings::check_duration`](super::Settings::check_duration) is at most `interval`).
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The language of mails and page.
+    pub locale: Locale,
+    /// In configuration order.
+    pub targets: Vec<Target>,
+    /// In configuration order.
+    pub groups: Vec<Group>,
+    /// In configuration order.
+    pub notifiers: Vec<NotifierPolicy>,
+    /// Where the page is, for the link in a mail.
+    pub page_url: Option<Arc<str>>,
+}
+
+impl Plan {
+    /// A plan of these targets, told to nobody.
+    pub fn new(targets: Vec<Target>) -> Plan {
+        Plan { targets, ..Plan::default() }
+    }
+
+    /// The same plan with one more notifier.
+    #[must_use]
+    pub fn with_notifier(mut self, policy: NotifierPolicy) -> Plan {
+        self.notifiers.push(policy);
+        self
+    }
+
+    /// The target at this place.
+    pub fn target(&self, id: TargetId) -> Option<&Target> {
+        self.targets.get(id.index())
+    }
+
+    /// The name of a target's group.
+    pub fn group_of(&self, target: &Target) -> Option<&Arc<str>> {
+        Some(&self.groups.get(target.group?.index())?.name)
+    }
+}

@@ -1,0 +1,348 @@
+//! A sample: the result of one check, echo by echo.
+//!
+//! An echo is a reply with its round-trip time, *lost*, or *unknown* with the cause. Unknown is not lost: whatever
+//! netwatch itself caused or cannot exclude must never look like the device's silence.
+
+use std::time::Duration;
+
+use super::target::TargetId;
+use super::time::Mono;
+
+/// A round-trip time, kept in units of 100 ns; the longest is about 429 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Rtt(u32);
+
+impl Rtt {
+    /// The nearest representable round-trip time, rounded down; the longest one if `duration` is longer.
+    pub fn from_duration(duration: Duration) -> Rtt {
+        Rtt(u32::try_from(duration.as_nanos() / 100).unwrap_or(u32::MAX))
+    }
+
+    /// The round-trip time.
+    pub fn as_duration(self) -> Duration {
+        Duration::from_nanos(u64::from(self.0) * 100)
+    }
+
+    /// Milliseconds with their fraction.
+    pub fn as_millis_f64(self) -> f64 {
+        f64::from(self.0) / 10_000.0
+    }
+
+    /// The value that history keeps and decisions are taken on: to 10 us, or to eight significant bits (better than
+    /// 1 %) where that is coarser.
+    ///
+    /// ```
+    /// use netwatch_core::Rtt;
+    /// use std::time::Duration;
+    /// let exact = Rtt::from_duration(Duration::from_nanos(181_234_500));
+    /// assert_eq!(exact.quantised().as_duration(), Duration::from_micros(181_760));
+    /// assert_eq!(exact.quantised().quantised(), exact.quantised());
+    /// ```
+    #[must_use]
+    pub fn quantised(self) -> Rtt {
+        let steps = (u64::from(self.0) + 50) / 100;
+        let shift = (64 - steps.leading_zeros()).saturating_sub(8);
+        let half = (1_u64 << shift) >> 1;
+        let rounded = ((steps + half) >> shift) << shift;
+        Rtt(u32::try_from(rounded * 100).unwrap_or(u32::MAX / 100 * 100))
+    }
+}
+
+/// Why an echo counts as lost. Only silence decides; an ICMP error annotates it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Loss {
+    /// Nothing came in time.
+    #[default]
+    NoReply,
+    /// A router said: network unreachable.
+    NetUnreachable,
+    /// A router, or this machine's own neighbour discovery, said: host or address unreachable.
+    HostUnreachable,
+    /// Administratively prohibited or rejected by policy.
+    Prohibited,
+    /// Time exceeded: a routing loop or too few hops.
+    TimeExceeded,
+    /// Some other ICMP error.
+    OtherError,
+    /// Something answered, but it was not the reply that was asked for.
+    BadReply,
+}
+
+impl Loss {
+    /// All kinds of loss.
+    pub const ALL: [Loss; 7] = [
+        Loss::NoReply,
+        Loss::NetUnreachable,
+        Loss::HostUnreachable,
+        Loss::Prohibited,
+        Loss::TimeExceeded,
+        Loss::OtherError,
+        Loss::BadReply,
+    ];
+
+    /// A stable name, as in the API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Loss::NoReply => "no_reply",
+            Loss::NetUnreachable => "net_unreachable",
+            Loss::HostUnreachable => "host_unreachable",
+            Loss::Prohibited => "prohibited",
+            Loss::TimeExceeded => "time_exceeded",
+            Loss::OtherError => "icmp_error",
+            Loss::BadReply => "bad_reply",
+        }
+    }
+}
+
+/// Why netwatch cannot tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The target is paused.
+    Paused,
+    /// netwatch started and has not asked yet.
+    Starting,
+    /// The name has no address at present.
+    Unresolved,
+    /// No socket of this address family could be opened.
+    NoSocket,
+    /// This machine has no route to the address (ENETUNREACH, EHOSTUNREACH).
+    NoRoute,
+    /// The interface is down (ENETDOWN).
+    InterfaceDown,
+    /// The interface or source address does not exist (ENODEV, ENXIO, EADDRNOTAVAIL, EINVAL).
+    NoInterface,
+    /// This machine's own firewall refused the packet (EPERM, EACCES).
+    OutputRefused,
+    /// The send queue was full (ENOBUFS, EAGAIN).
+    QueueFull,
+    /// The packet was too long for the link (EMSGSIZE).
+    TooLong,
+    /// Sending failed with another error number.
+    SendFailed(i32),
+    /// The receive buffer overflowed while the reply was due.
+    ReceiveOverflow,
+    /// netwatch was late by more than it may be, and did not send.
+    NotSent,
+    /// netwatch stood still while the reply was due (stopped, suspended, starved).
+    Stalled,
+    /// The probe returned without a result, or was cancelled.
+    NoResult,
+    /// The probe itself said that it cannot tell.
+    ProbeFailed,
+}
+
+impl Cause {
+    /// A stable name, as in the API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Cause::Paused => "paused",
+            Cause::Starting => "starting",
+            Cause::Unresolved => "unresolved",
+            Cause::NoSocket => "no_socket",
+            Cause::NoRoute => "no_route",
+            Cause::InterfaceDown => "interface_down",
+            Cause::NoInterface => "no_interface",
+            Cause::OutputRefused => "output_refused",
+            Cause::QueueFull => "queue_full",
+            Cause::TooLong => "too_long",
+            Cause::SendFailed(_) => "send_failed",
+            Cause::ReceiveOverflow => "receive_overflow",
+            Cause::NotSent => "not_sent",
+            Cause::Stalled => "stalled",
+            Cause::NoResult => "no_result",
+            Cause::ProbeFailed => "probe_failed",
+        }
+    }
+}
+
+/// The fate of one echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Echo {
+    /// Answered after this time.
+    Reply(Rtt),
+    /// Known to be lost.
+    Lost(Loss),
+    /// Nobody can tell.
+    Unknown(Cause),
+}
+
+const INLINE: usize = 8;
+
+/// The echoes of one check, in the order they were sent; the first eight are held inline.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Echoes {
+    len: u16,
+    inline: [Echo; INLINE],
+    spilled: Vec<Echo>,
+}
+
+impl Echoes {
+    /// No echo yet.
+    pub const fn new() -> Echoes {
+        Echoes { len: 0, inline: [Echo::Lost(Loss::NoReply); INLINE], spilled: Vec::new() }
+    }
+
+    /// Adds an echo. The 65,536th and later are left out: no check has as many.
+    pub fn push(&mut self, echo: Echo) {
+        let Some(len) = self.len.checked_add(1) else { return };
+        match self.inline.get_mut(usize::from(self.len)) {
+            Some(place) => *place = echo,
+            None => self.spilled.push(echo),
+        }
+        self.len = len;
+    }
+
+    /// How many echoes.
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The echoes in the order they were sent.
+    pub fn iter(&self) -> impl Iterator<Item = Echo> + '_ {
+        let inline = self.inline.iter().take(self.len());
+        inline.chain(self.spilled.iter()).copied()
+    }
+}
+
+impl Default for Echoes {
+    fn default() -> Echoes {
+        Echoes::new()
+    }
+}
+
+impl std::fmt::Debug for Echoes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl FromIterator<Echo> for Echoes {
+    fn from_iter<I: IntoIterator<Item = Echo>>(echoes: I) -> Echoes {
+        let mut all = Echoes::new();
+        for echo in echoes {
+            all.push(echo);
+        }
+        all
+    }
+}
+
+/// The result of one check of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Whose.
+    pub target: TargetId,
+    /// When the check was planned to begin.
+    pub at: Mono,
+    /// When its result was certain: the last reply, or the end of the last timeout.
+    pub ended: Mono,
+    /// When the last reply arrived.
+    pub last_reply: Option<Mono>,
+    /// Echo by echo. Probes of other kinds than ICMP have one.
+    pub echoes: Echoes,
+}
+
+impl Sample {
+    /// A sample of these echoes. `last_reply` is taken to be `ended` when an echo was answered.
+    pub fn new(target: TargetId, at: Mono, ended: Mono, echoes: Echoes) -> Sample {
+        let answered = echoes.iter().any(|echo| matches!(echo, Echo::Reply(_)));
+        Sample { target, at, ended, last_reply: answered.then_some(ended), echoes }
+    }
+
+    /// A sample in which every one of `pings` echoes is unknown for the same cause.
+    pub fn unknown(target: TargetId, at: Mono, ended: Mono, pings: u16, cause: Cause) -> Sample {
+        let echoes = std::iter::repeat_n(Echo::Unknown(cause), usize::from(pings.max(1))).collect();
+        Sample { target, at, ended, last_reply: None, echoes }
+    }
+
+    /// The same sample with the exact time of its last reply.
+    #[must_use]
+    pub fn with_last_reply(mut self, last_reply: Option<Mono>) -> Sample {
+        self.last_reply = last_reply;
+        self
+    }
+
+    /// How many echoes were answered.
+    pub fn replies(&self) -> usize {
+        self.echoes.iter().filter(|echo| matches!(echo, Echo::Reply(_))).count()
+    }
+
+    /// How many echoes are known to be lost.
+    pub fn lost(&self) -> usize {
+        self.echoes.iter().filter(|echo| matches!(echo, Echo::Lost(_))).count()
+    }
+
+    /// The median RTT of the answered echoes (the lower one of two in the middle): a target's "ping".
+    pub fn median_rtt(&self) -> Option<Rtt> {
+        let mut rtts = [Rtt::default(); INLINE];
+        let replies = self.replies();
+        let source = self.echoes.iter().filter_map(|echo| match echo {
+            Echo::Reply(rtt) => Some(rtt),
+            _ => None,
+        });
+        if replies <= INLINE {
+            let mut filled = 0;
+            for (place, rtt) in rtts.iter_mut().zip(source) {
+                *place = rtt;
+                filled += 1;
+            }
+            middle(rtts.get_mut(..filled)?)
+        } else {
+            let mut many: Vec<Rtt> = source.collect();
+            middle(&mut many)
+        }
+    }
+}
+
+fn middle(rtts: &mut [Rtt]) -> Option<Rtt> {
+    rtts.sort_unstable();
+    let at = rtts.len().checked_sub(1)? / 2;
+    rtts.get(at).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Rtt {
+        Rtt::from_duration(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_quantised_rtt_is_within_one_percent_or_ten_microseconds() {
+        let mut units = 1_u32;
+        while units < u32::MAX / 2 {
+            let exact = Rtt(units);
+            let kept = exact.quantised();
+            let error = exact.as_duration().abs_diff(kept.as_duration());
+            let allowed = Duration::from_micros(10).max(exact.as_duration() / 100);
+            assert!(error <= allowed, "{exact:?} became {kept:?}");
+            assert_eq!(kept.quantised(), kept, "quantising twice changes nothing");
+            units = units + units / 7 + 1;
+        }
+    }
+
+    #[test]
+    fn the_median_ignores_what_was_not_answered() {
+        let echoes = [Echo::Reply(ms(9)), Echo::Lost(Loss::NoReply), Echo::Reply(ms(1)), Echo::Reply(ms(5))];
+        let sample = Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes.into_iter().collect());
+        assert_eq!(sample.median_rtt(), Some(ms(5)));
+        assert_eq!((sample.replies(), sample.lost()), (3, 1));
+    }
+
+    #[test]
+    fn more_than_eight_echoes_are_all_kept() {
+        let echoes: Echoes = (1..=20).map(|n| Echo::Reply(ms(n))).collect();
+        assert_eq!(echoes.len(), 20);
+        let sample = Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes);
+        assert_eq!(sample.median_rtt(), Some(ms(10)));
+    }
+}

@@ -1,0 +1,1 @@
+//! Notifiers that come with netwatch.

@@ -1,0 +1,109 @@
+//! How a device is asked: the trait [`Probe`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
+
+use crate::model::{Mono, Sample, Settings, TargetId};
+
+/// Names a check within one run of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckId(u64);
+
+impl CheckId {
+    /// The check of this number.
+    pub const fn new(number: u64) -> CheckId {
+        CheckId(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// One round of asking one target.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Check {
+    /// Its name.
+    pub id: CheckId,
+    /// Which target.
+    pub target: TargetId,
+    /// The target's name.
+    pub name: Arc<str>,
+    /// Where it is. The port is 0; the scope of a link-local IPv6 address is set.
+    pub address: SocketAddr,
+    /// When the first echo is to leave.
+    pub at: Mono,
+    /// How to ask.
+    pub settings: Arc<Settings>,
+}
+
+impl Check {
+    /// A check of the target at `address`, to begin at `at`.
+    pub fn new(
+        id: CheckId,
+        target: TargetId,
+        name: impl Into<Arc<str>>,
+        address: SocketAddr,
+        at: Mono,
+        settings: Arc<Settings>,
+    ) -> Check {
+        Check { id, target, name: name.into(), address, at, settings }
+    }
+
+    /// When its last timeout ends, if it began as planned.
+    pub fn deadline(&self) -> Mono {
+        self.at.plus(self.settings.check_duration())
+    }
+}
+
+/// Where a probe puts what it found, as checks finish, in any grouping.
+pub trait Report: Send + Sync {
+    /// Takes finished checks. Never blocks. A check that was reported before is ignored.
+    fn report(&self, samples: &[(CheckId, Sample)]);
+}
+
+/// How many checks the default [`Probe::check_many`] runs at a time.
+const CONCURRENT_CHECKS: usize = 256;
+
+/// Asks devices.
+///
+/// The caller hands over each check shortly (about 50 ms) before its time and gives up on it when its
+/// [deadline](Check::deadline) and some slack are over; a check that was not reported by then, or whose future was
+/// dropped, is *unknown*.
+///
+/// The implementer answers for the difference between *lost* and *unknown*: [`Echo::Lost`](crate::Echo::Lost) only
+/// if the device was asked and is known not to have answered, [`Echo::Unknown`](crate::Echo::Unknown) whenever this
+/// machine was or may have been the reason. It does not block the thread, and it keeps the target's `timeout` itself.
+///
+/// ```
+/// use netwatch_core::{Check, Echo, Mono, Probe, Rtt, Sample, async_trait};
+///
+/// struct AlwaysThere;
+///
+/// #[async_trait]
+/// impl Probe for AlwaysThere {
+///     async fn check(&self, check: &Check) -> Sample {
+///         Sample::new(check.target, check.at, check.at, [Echo::Reply(Rtt::default())].into_iter().collect())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Asks once, and returns when the result is certain.
+    async fn check(&self, check: &Check) -> Sample;
+
+    /// Asks many, reporting each as it finishes. The default runs [`check`](Probe::check) for up to 256 at a time.
+    async fn check_many(&self, due: &[Check], out: &dyn Report) {
+        stream::iter(due)
+            .for_each_concurrent(CONCURRENT_CHECKS, |check| async move {
+                let sample = self.check(check).await;
+                out.report(&[(check.id, sample)]);
+            })
+            .await;
+    }
+}

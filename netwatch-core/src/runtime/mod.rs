@@ -1,0 +1,1 @@
+//! The tokio runtime: it carries out what the pure half decides.

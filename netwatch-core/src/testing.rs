@@ -1,0 +1,1 @@
+//! Fakes, recorders and a virtual world, for tests of your own.
