@@ -82,7 +82,7 @@ impl Device {
     pub(super) fn new(rng: &mut Rng, end: Mono, rest: Duration, trouble: Duration) -> Device {
         let outages = troubles(rng, end, rest, trouble);
         let rtt = Duration::from_micros(rng.u64(200..80_000));
-        Device { outages, rtt, loss: if rng.bool() { 0.0 } else { 0.04 * rng.f64() } }
+        Device { outages, rtt, loss: if rng.bool() { 0.0 } else { 0.01 * rng.f64() } }
     }
 
     /// What a check that begins at `at` finds, given when this machine could not send.
