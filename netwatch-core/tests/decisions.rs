@@ -1,6 +1,8 @@
 //! The rules of statuses, outages and telling, one by one: a device's checks are written down, and so are the mails
 //! that must leave, to the second.
 
+#![allow(clippy::expect_used)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

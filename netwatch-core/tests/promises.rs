@@ -1,6 +1,8 @@
 //! Promises 1, 2 and 4 of the product, held against random histories: nothing lost, nothing repeated, unknown is not
 //! down. Each history is ten virtual hours of twelve devices in which everything fails that can; the seed names it.
 
+#![allow(clippy::expect_used)]
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
