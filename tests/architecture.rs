@@ -64,6 +64,9 @@ const IMPURE: [(&[&str], &str); 14] = [
     (&["std", "io"], "the pure half does no input or output"),
 ];
 
+/// Where packages may come from.
+const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
 const BASE: [&str; 6] = ["model", "logic", "probe", "notify", "sink", "journal"];
 const TRAITS: [&str; 4] = ["probe", "notify", "sink", "journal"];
 
@@ -258,17 +261,23 @@ fn at_root(module: &[&str], path: &source::Path) -> Option<String> {
     base.first().copied().or_else(|| rest.first().map(String::as_str)).map(str::to_owned)
 }
 
-/// The forbidden packages that a lock file names, with their lines.
+/// What a lock file names that must not come in, with the lines.
 fn check_lock(file: &str, text: &str) -> Vec<Finding> {
-    let named = text.lines().enumerate().filter_map(|(number, line)| {
-        let name = line.strip_prefix("name = \"")?.strip_suffix('"')?;
-        FORBIDDEN_PACKAGES.contains(&name).then(|| Finding {
-            file: file.to_owned(),
-            line: number + 1,
-            rule: format!("{name} must not come in: ring is the only crypto provider"),
-        })
-    });
-    named.collect()
+    let value = |line: &str, key: &str| -> Option<String> {
+        Some(line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"')?.to_owned())
+    };
+    let mut findings = Vec::new();
+    let mut find =
+        |number: usize, rule: String| findings.push(Finding { file: file.to_owned(), line: number + 1, rule });
+    for (number, line) in text.lines().enumerate() {
+        if let Some(name) = value(line, "name").filter(|name| FORBIDDEN_PACKAGES.contains(&name.as_str())) {
+            find(number, format!("{name} must not come in: ring is the only crypto provider"));
+        }
+        if let Some(place) = value(line, "source").filter(|place| place != CRATES_IO) {
+            find(number, format!("packages come from crates.io only, not from {place}"));
+        }
+    }
+    findings
 }
 
 /// What lies at the top level and has no business there.

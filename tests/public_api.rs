@@ -127,10 +127,10 @@ impl Walk<'_> {
     fn signature(&self, value: &Value, leak: &mut impl FnMut(String)) {
         match value {
             Value::Object(fields) => {
-                if let (Some(id), Some(_)) = (value["id"].as_u64(), value["path"].as_str()) {
-                    if let Some(foreign) = self.foreign(id) {
-                        leak(foreign);
-                    }
+                if let (Some(id), Some(_)) = (value["id"].as_u64(), value["path"].as_str())
+                    && let Some(foreign) = self.foreign(id)
+                {
+                    leak(foreign);
                 }
                 fields.values().for_each(|field| self.signature(field, leak));
             }

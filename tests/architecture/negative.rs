@@ -169,6 +169,14 @@ fn a_forbidden_package_is_caught() {
 }
 
 #[test]
+fn a_package_from_elsewhere_is_caught() {
+    let from = |place: &str| check_lock("Cargo.lock", &format!("name = \"a\"\nsource = \"{place}\"\n")).len();
+    assert_eq!(from("git+https://example.net/a?rev=1#1"), 1);
+    assert_eq!(from("registry+https://example.net/index"), 1);
+    assert_eq!(from("registry+https://github.com/rust-lang/crates.io-index"), 0);
+}
+
+#[test]
 fn a_stray_at_the_top_level_is_caught() {
     let found = check_top_level(["README.md", "scripts", "src", "tests"]);
     assert_eq!(found.iter().map(|finding| finding.file.as_str()).collect::<Vec<_>>(), ["scripts", "src"]);
