@@ -25,6 +25,7 @@ pub mod testing;
 
 pub use async_trait::async_trait;
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
+pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
 pub use model::*;
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
