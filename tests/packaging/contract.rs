@@ -1,9 +1,11 @@
 //! What an embedder writes against netwatch-core without a single feature: a probe, a notifier, a sink and a journal of
-//! its own. `run` compiles this outside the workspace against the packaged crate, with every set of features.
+//! its own, and the pure logic driven by hand. `run` compiles this outside the workspace against the packaged crate, with every set of features.
+
+use std::sync::Arc;
 
 use netwatch_core::{
-    Check, Commit, CommitError, DeliveryError, Journal, LoadError, Notification, Notifier, Plan, Probe, Receipt,
-    Sample, Saved, StatusSink, Transition, async_trait,
+    Check, Commit, CommitError, DeliveryError, Journal, LoadError, Monitor, MonitorOptions, Notification, Notifier,
+    Now, Output, Plan, Probe, Receipt, Sample, Saved, StatusSink, Transition, async_trait,
 };
 
 /// Finds every device there.
@@ -49,7 +51,16 @@ impl Journal for Notebook {
     }
 }
 
-/// A plan that watches nothing.
-pub fn plan() -> Plan {
-    Plan::new(Vec::new())
+/// Decides on these samples, taken at `now`, with a journal that takes everything at once.
+pub fn decide(plan: Plan, now: Now, samples: &[Sample]) -> Vec<Output> {
+    let mut monitor = Monitor::new(Arc::new(plan), &Saved::default(), now, MonitorOptions::new([0; 16], "localhost"));
+    monitor.handle_samples(now, samples);
+    let mut outputs = Vec::new();
+    while let Some(output) = monitor.poll_output() {
+        if let Output::Commit(commit) = &output {
+            monitor.handle_committed(now, commit.seq);
+        }
+        outputs.push(output);
+    }
+    outputs
 }
