@@ -1,5 +1,6 @@
 //! What an embedder writes against netwatch-core without a single feature: a probe, a notifier, a sink and a journal of
-//! its own, and the pure logic driven by hand. `run` compiles this outside the workspace against the packaged crate, with every set of features.
+//! its own, and the pure logic driven by hand. `run` compiles this outside the workspace against the packaged crate,
+//! with every set of features.
 
 use std::sync::Arc;
 
