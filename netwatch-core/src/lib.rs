@@ -28,4 +28,6 @@ pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use model::*;
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
+#[cfg(feature = "runtime")]
+pub use render::{Render, TimeZoneError, Words};
 pub use sink::StatusSink;
