@@ -26,6 +26,8 @@ pub mod testing;
 pub use async_trait::async_trait;
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use model::*;
+#[cfg(feature = "smtp")]
+pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
