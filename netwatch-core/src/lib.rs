@@ -29,3 +29,5 @@ pub use model::*;
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 pub use sink::StatusSink;
+#[cfg(feature = "store")]
+pub use store::{DirLock, LockError, SqliteJournal};
