@@ -34,3 +34,7 @@ pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
 pub use render::{Render, TimeZoneError, Words};
 pub use sink::StatusSink;
+#[cfg(feature = "runtime")]
+pub use sinks::TextFiles;
+#[cfg(feature = "store")]
+pub use store::{DirLock, LockError, SqliteJournal};
