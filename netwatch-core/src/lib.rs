@@ -29,4 +29,6 @@ pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window}
 pub use model::*;
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
+#[cfg(feature = "runtime")]
+pub use render::{Render, TimeZoneError, Words};
 pub use sink::StatusSink;
