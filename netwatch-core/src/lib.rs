@@ -24,6 +24,8 @@ mod store;
 pub mod testing;
 
 pub use async_trait::async_trait;
+#[cfg(feature = "runtime")]
+pub use host::{Gateway, HostError, gateways, hostname, resolvers};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
 pub use model::*;
