@@ -33,4 +33,6 @@ pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
 pub use render::{Render, TimeZoneError, Words};
+#[cfg(feature = "runtime")]
+pub use runtime::{BuildError, Builder, Netwatch, RunError};
 pub use sink::StatusSink;
