@@ -136,6 +136,8 @@ pub use host::{Gateway, HostError, gateways, hostname, resolvers};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
 pub use model::*;
+#[cfg(feature = "smtp")]
+pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
