@@ -242,6 +242,16 @@ fn only_seen_time_counts() {
 }
 
 #[test]
+fn time_without_checks_is_not_silence() {
+    let mut story = Story::new(plan(&["a"], |_, _| ()));
+    story.checks("a", &[Answered, Silent]);
+    story.pass(100);
+    story.check("a", Silent);
+    story.pass(100);
+    assert_eq!(story.told(), [], "10 s, and the 2 s of the last check");
+}
+
+#[test]
 fn one_mail_until_it_has_answered_however_long_it_lasts() {
     let mut story = Story::new(plan(&["a"], |_, _| ()));
     story.check("a", Answered);

@@ -166,6 +166,8 @@ proptest! {
     fn nothing_is_repeated(seed: u64, budget in budgets(), recovery: bool, faults in faults()) {
         let report = history(seed, budget, recovery, faults);
         check_copies_are_equal(&report)?;
+        let from_memory = report.accepted.iter().filter(|mail| mail.from_memory).count();
+        prop_assert!(faults.journal || from_memory == 0, "{} mails left before their commit", from_memory);
         if !forgot(&report, faults) {
             check_told_once(&report)?;
             let policy = &plan(budget, recovery).notifiers[0];
