@@ -24,6 +24,8 @@ mod store;
 pub mod testing;
 
 pub use async_trait::async_trait;
+#[cfg(feature = "icmp")]
+pub use icmp::{Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use model::*;
 pub use notify::Notifier;
