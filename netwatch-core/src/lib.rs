@@ -133,6 +133,8 @@ pub mod testing;
 pub use async_trait::async_trait;
 #[cfg(feature = "runtime")]
 pub use host::{Gateway, HostError, gateways, hostname, resolvers};
+#[cfg(feature = "icmp")]
+pub use icmp::{Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
 pub use model::*;
