@@ -4,7 +4,7 @@ const WORDS = {
   es: {
     ok: 'OK', warning: 'WARNING', down: 'NO RESPONDE', unreachable: 'SIN RUTA', unknown: 'DESCONOCIDO', pending: 'PENDIENTE',
     live: 'en vivo', connecting: 'conectando…', noData: 'sin datos', noDataSince: 'sin datos desde',
-    noDataWhy: 'lo que se ve abajo es lo último que se supo; la página vuelve a conectarse sola',
+    noDataWhy: 'lo que se ve es lo último que se supo; la página vuelve a conectarse sola',
     wrong: 'Qué está mal', allWell: 'Todo en orden', allWellOf: (n) => `responden los ${n} dispositivos`,
     allWellSome: 'ningún dispositivo que se vigila está caído ni lento',
     nothingYet: 'Todavía no se vigila ningún dispositivo. Agregá los tuyos en netwatch.toml y recargá con SIGHUP.',
@@ -12,7 +12,7 @@ const WORDS = {
     never: 'nunca respondió', neverFold: (n) => (n === 1 ? '1 nunca respondió' : `${n} nunca respondieron`),
     lastAnswer: 'última respuesta', mailed: 'correo', mailTo: 'a', notYet: 'sin aviso todavía', tolerance: 'tolerancia',
     owed: 'aviso pendiente', recovering: 'recuperándose', paused: 'en pausa', customers: (n) => `${n} clientes`,
-    more: (n) => `y ${n} más`, of: 'de', noGroup: 'Sin grupo', ping: 'ping', limit: 'aviso', loss: 'pérdida',
+    more: (n) => `y ${n} más`, of: 'de', noGroup: 'Sin grupo', ping: 'ping', limit: 'aviso desde', loss: 'pérdida',
     jitter: 'variación', noMail: 'sin correo desde', waiting: (n) => (n === 1 ? '1 aviso esperando' : `${n} avisos esperando`),
     noJournal: 'no se puede guardar nada desde', noJournalWhy: 'los avisos salen igual, desde la memoria',
     search: 'buscar nombre, grupo, dirección …   /', searchLabel: 'Buscar', boxes: 'cajas', cells: 'celdas', view: 'Vista',
@@ -33,7 +33,7 @@ const WORDS = {
   en: {
     ok: 'OK', warning: 'WARNING', down: 'DOWN', unreachable: 'UNREACHABLE', unknown: 'UNKNOWN', pending: 'PENDING',
     live: 'live', connecting: 'connecting…', noData: 'no data', noDataSince: 'no data since',
-    noDataWhy: 'what stands below is the last that was known; the page reconnects by itself',
+    noDataWhy: 'what you see is the last that was known; the page reconnects by itself',
     wrong: 'What is wrong', allWell: 'All is well', allWellOf: (n) => `all ${n} devices answer`,
     allWellSome: 'no device that is watched is down or slow',
     nothingYet: 'No device is watched yet. Add yours to netwatch.toml and reload with SIGHUP.',
