@@ -1,5 +1,7 @@
 //! What the API answers, field by field.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! What a server puts up with, and what it does not.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;

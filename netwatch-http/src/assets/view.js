@@ -211,8 +211,10 @@ export class View {
     const now = this.store.now();
     const facts = [target.group];
     if (target.status === 'warning') {
-      facts.push(`${w().limit} ${ms(target.warn_rtt_ms).replace(/[.,]0(?= ms)/, '')}`);
-      if (target.loss) facts.push(`${w().loss} ${percent(target.loss)}`);
+      // A warning ends at 4/5 of its limit: until then that limit is the one to name.
+      const limit = (value) => `(${w().limit} ${value})`;
+      if (target.rtt_ms >= 0.8 * target.warn_rtt_ms) facts.push(`${w().slow} ${limit(ms(target.warn_rtt_ms).replace(/[.,]0(?= ms)/, ''))}`);
+      if (target.loss >= 0.8 * target.warn_loss) facts.push(`${w().loss} ${percent(target.loss)} ${limit(percent(target.warn_loss))}`);
     }
     if (target.customers) facts.push(w().customers(int(target.customers)));
     if (target.status === 'down') facts.push(target.lastReply ? `${w().lastAnswer} ${clock(target.lastReply, now)}` : w().never);

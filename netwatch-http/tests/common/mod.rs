@@ -1,6 +1,7 @@
 //! A dashboard fed by hand, served on loopback, and a client that hides nothing.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
