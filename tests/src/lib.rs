@@ -20,7 +20,7 @@
 //X pub mod files;
 //X pub mod http;
 pub mod isp;
-//X pub mod mail;
+pub mod mail;
 pub mod netns;
 pub mod process;
 //X pub mod stage;

@@ -96,11 +96,8 @@ impl Namespace {
 
     /// Calls `work` on a thread that is inside the namespace. Sockets it opens stay inside for their whole life.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.name);
         let entered = move || {
-            let file = File::open(&path).unwrap_or_else(|error| panic!("cannot open {path}: {error}"));
-            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                .unwrap_or_else(|error| panic!("cannot enter {path}: {error}"));
+            enter(&self.name);
             work()
         };
         thread::scope(|scope| match scope.spawn(entered).join() {
@@ -144,6 +141,14 @@ impl Drop for Namespace {
             eprintln!("left behind: {error}");
         }
     }
+}
+
+/// Moves the calling thread, and every thread it starts from then on, into the namespace of this name.
+pub(crate) fn enter(name: &str) {
+    let path = format!("/run/netns/{name}");
+    let file = File::open(&path).unwrap_or_else(|error| panic!("cannot open {path}: {error}"));
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+        .unwrap_or_else(|error| panic!("cannot enter {path}: {error}"));
 }
 
 /// Deletes the namespaces of test processes that no longer exist.
