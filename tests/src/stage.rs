@@ -141,10 +141,13 @@ impl<Mail> Stage<Mail> {
         self.daemon.wait_status(name, "down", SOON);
     }
 
-    /// Lets a device answer and waits until the daemon has seen it.
+    /// Lets a device answer and waits until the daemon has seen it. The losses of the outage may make it a warning.
     pub fn up_and_seen(&self, name: &str) {
         self.up(name);
-        self.daemon.wait_status(name, "ok", SOON);
+        let what = format!("{name} to be seen answering");
+        crate::process::wait_for(&what, SOON, || {
+            matches!(self.daemon.target(name).status.as_str(), "ok" | "warning").then_some(())
+        });
     }
 
     /// The stopwatch of a silent device began when the ISP last answered for it: to the second that people read.
