@@ -75,8 +75,9 @@ fn with_the_interface_down_nothing_is_known() {
 fn output_that_our_own_firewall_refuses_is_not_loss() {
     let refuse = |verdict: &'static str| {
         move |here: &Namespace| {
+            let hook = "type filter hook output priority 0";
             here.nft(&format!(
-                "table inet lab {{ chain out {{ type filter hook output priority 0; oif {INTERFACE} {verdict}; }} }}\n"
+                "table inet lab {{\n chain out {{\n {hook};\n oifname \"{INTERFACE}\" {verdict};\n }}\n}}\n"
             ));
         }
     };

@@ -90,7 +90,9 @@ impl<S: Read + Write> Events<S> {
 pub const LIMIT: Duration = Duration::from_secs(5);
 
 fn ask(stream: &mut impl Write, path: &str) -> std::io::Result<()> {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    // In one piece, as every real client does.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     stream.flush()
 }
 
