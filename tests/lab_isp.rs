@@ -109,11 +109,19 @@ fn a_reflected_request_is_no_answer() {
 #[test]
 fn errors_are_seen_with_their_code() {
     both(
-        Lie::Unreachable { code: 1 },
+        Lie::Unreachable { code: 1, from: None },
         "Destination Host Unreachable",
         "Destination unreachable: Administratively prohibited",
     );
-    both(Lie::TimeExceeded, "Time to live exceeded", "Time exceeded: Hop limit");
+    both(Lie::TimeExceeded { from: None }, "Time to live exceeded", "Time exceeded: Hop limit");
+}
+
+#[test]
+fn an_error_can_come_from_a_router_on_the_way() {
+    let router = Lie::TimeExceeded { from: Some(ip("10.1.255.1")) };
+    let (_isp, namespace) = lab(&Behaviour::lying(router, 1));
+    let said = ping(&namespace, "10.1.0.5");
+    assert!(said.contains("From 10.1.255.1 icmp_seq=1 Time to live exceeded"), "{said}");
 }
 
 #[test]
@@ -197,6 +205,20 @@ fn nothing_leaves_the_namespace_and_nothing_stays_behind() {
     assert!(!namespace.ip("route show").contains("default"), "no route out");
     assert!(namespace.try_run("ping -c 1 -W 1 192.0.2.1").is_err());
     drop((isp, namespace));
+    let listed = netwatch_tests::process::run("ip", ["netns", "list"]);
+    assert!(!listed.contains(&name), "{listed}");
+}
+
+#[test]
+fn a_test_that_panics_leaves_nothing_behind() {
+    let name = std::sync::Mutex::new(String::new());
+    let panicked = std::panic::catch_unwind(|| {
+        let (_isp, namespace) = lab(&Behaviour::honest());
+        namespace.name().clone_into(&mut name.lock().unwrap());
+        panic!("on purpose");
+    });
+    let name = name.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    assert!(panicked.is_err() && !name.is_empty());
     let listed = netwatch_tests::process::run("ip", ["netns", "list"]);
     assert!(!listed.contains(&name), "{listed}");
 }

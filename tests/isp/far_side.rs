@@ -103,12 +103,8 @@ fn lie_about(request: &Request, lie: &Lie, delay: Duration) -> Vec<(Duration, Ve
         Lie::WrongSequence => message.word[3] ^= 0x80,
         Lie::Cut { keep } => message.body = request.payload.get(..keep).unwrap_or(&request.payload),
         Lie::Reflected => message.kind = Kind::EchoRequest,
-        Lie::Unreachable { code } => {
-            message = Message { kind: Kind::Unreachable { code }, word: [0; 4], body: quote(request), ..message };
-        }
-        Lie::TimeExceeded => {
-            message = Message { kind: Kind::TimeExceeded, word: [0; 4], body: quote(request), ..message };
-        }
+        Lie::Unreachable { code, from } => message = error(request, Kind::Unreachable { code }, from),
+        Lie::TimeExceeded { from } => message = error(request, Kind::TimeExceeded, from),
         Lie::WrongChecksum => {}
     }
     let Some(mut packet) = encode(&message) else { return Vec::new() };
@@ -116,6 +112,10 @@ fn lie_about(request: &Request, lie: &Lie, delay: Duration) -> Vec<(Duration, Ve
         break_checksum(&mut packet);
     }
     (0..copies).map(|_| (delay, packet.clone())).collect()
+}
+
+fn error(request: &Request, kind: Kind, router: Option<IpAddr>) -> Message<'_> {
+    Message { from: router.unwrap_or(request.to), to: request.from, kind, word: [0; 4], body: quote(request) }
 }
 
 fn neighbour(address: IpAddr) -> IpAddr {
@@ -228,7 +228,7 @@ mod tests {
         }
         assert_eq!(told(Lie::Cut { keep: 4 }).len(), truth.len() - 4);
         assert_eq!(&told(Lie::WrongSource { from: None })[12..16], &[10, 1, 0, 4]);
-        assert!(told(Lie::TimeExceeded).ends_with(b"a cookie"), "an error quotes the request");
+        assert!(told(Lie::TimeExceeded { from: None }).ends_with(b"a cookie"), "an error quotes the request");
         assert_eq!(lie_about(&request(), &Lie::Duplicate { copies: 2 }, Duration::ZERO).len(), 3);
     }
 }

@@ -5,7 +5,8 @@
 //! server that misbehaves on demand ([`mail`]); the program under test runs as a process ([`daemon`]) and is looked at
 //! only from outside: its files, its API, its mails. [`stage`] puts the three together for a scenario.
 //!
-//! The lab needs root, `ip`, `nft`, `openssl` and `smtpd`. Where something is missing it fails loudly: it never skips.
+//! The lab needs root and Debian's iproute2, nftables, iputils-ping, openssl, opensmtpd and util-linux. Where something
+//! is missing it fails loudly: it never skips.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -9,6 +9,7 @@ use crate::daemon::Daemon;
 use crate::isp::{Behaviour, Isp, Scenario};
 use crate::mail::{OpenSmtpd, Scripted};
 use crate::netns::Namespace;
+use crate::process::wait_for;
 
 /// Long enough for a check that is due to begin, to end, and to be seen.
 pub const SOON: Duration = Duration::from_secs(8);
@@ -145,9 +146,7 @@ impl<Mail> Stage<Mail> {
     pub fn up_and_seen(&self, name: &str) {
         self.up(name);
         let what = format!("{name} to be seen answering");
-        crate::process::wait_for(&what, SOON, || {
-            matches!(self.daemon.target(name).status.as_str(), "ok" | "warning").then_some(())
-        });
+        wait_for(&what, SOON, || matches!(self.daemon.target(name).status.as_str(), "ok" | "warning").then_some(()));
     }
 
     /// The stopwatch of a silent device began when the ISP last answered for it: to the second that people read.
@@ -161,18 +160,20 @@ impl<Mail> Stage<Mail> {
         assert!(fits, "{name} last answered at {truth} ns, shown is {shown} ns");
     }
 
-    /// `server_status.txt` and the API tell the same of every target, in configuration order, within two seconds.
+    /// `server_status.txt` has every target in configuration order and tells the same of it as the API: address, status
+    /// and, to the second, since when. The file may lag by two seconds.
     pub fn assert_files_agree(&self) {
-        let words = |code: &str| match code {
-            "down" => "NO RESPONDE".to_owned(),
-            code => code.to_uppercase(),
-        };
-        crate::process::wait_for("server_status.txt to agree with the API", Duration::from_secs(2), || {
-            let api: Vec<_> = self.daemon.targets().into_iter().map(|(name, it)| (name, words(&it.status))).collect();
-            let mut api_sorted = api;
-            api_sorted.sort();
-            let file: Vec<_> = self.daemon.server_status().into_iter().map(|line| (line.name, line.status)).collect();
-            (file.iter().map(|(name, _)| name).eq(&self.fleet.names()) && file == api_sorted).then_some(())
+        let word = |code: &str| if code == "down" { "NO RESPONDE".to_owned() } else { code.to_uppercase() };
+        wait_for("server_status.txt to agree with the API", Duration::from_secs(2), || {
+            let lines = self.daemon.server_status();
+            let names: Vec<_> = lines.iter().map(|line| line.name.clone()).collect();
+            assert_eq!(names, self.fleet.names(), "server_status.txt: every target, in configuration order");
+            let agree = self.daemon.targets().into_iter().all(|(name, target)| {
+                let line = lines.iter().find(|line| line.name == name).expect("the names were compared");
+                let since = target.since_ns.is_some_and(|since| since.abs_diff(line.since_ns) < 1_000_000_000);
+                line.status == word(&target.status) && line.address == self.fleet.address(&name) && since
+            });
+            agree.then_some(())
         });
     }
 }

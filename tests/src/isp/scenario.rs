@@ -132,13 +132,20 @@ pub enum Lie {
     },
     /// The request itself, sent back as a request.
     Reflected,
-    /// An ICMP "unreachable" from the device's address, quoting the request.
+    /// An ICMP "unreachable" that quotes the request.
     Unreachable {
         /// The code, of the request's address family.
         code: u8,
+        /// The router that says so; the device itself unless one is named.
+        #[serde(default)]
+        from: Option<IpAddr>,
     },
-    /// An ICMP "time exceeded in transit", quoting the request.
-    TimeExceeded,
+    /// An ICMP "time exceeded in transit" that quotes the request.
+    TimeExceeded {
+        /// The router that says so; the device itself unless one is named.
+        #[serde(default)]
+        from: Option<IpAddr>,
+    },
 }
 
 impl Lie {
@@ -155,7 +162,7 @@ impl Lie {
             Lie::Cut { .. } => "cut",
             Lie::Reflected => "reflected",
             Lie::Unreachable { .. } => "unreachable",
-            Lie::TimeExceeded => "time_exceeded",
+            Lie::TimeExceeded { .. } => "time_exceeded",
         }
     }
 }
