@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,17 +58,8 @@ impl Daemon {
 
     /// Starts it without waiting for anything.
     pub fn spawn(&mut self) {
-        let netwatch = program("netwatch", "NETWATCH_BIN", "netwatch-cli");
-        let mut command = self.namespace.command(netwatch);
-        command.arg("run").arg("--config").arg(self.dir.path().join("netwatch.toml"));
-        command.current_dir(self.dir.path()).env_remove("STATE_DIRECTORY").env_remove("NETWATCH_CONFIG");
-        if let Some(authority) = &self.trust {
-            command.env("SSL_CERT_FILE", authority);
-        }
-        self.starts = self.starts.saturating_add(1);
-        let open = |name: String| fs::File::create(self.dir.path().join(name)).expect("our own directory");
-        let (out, errors) = (open(format!("stdout.{}", self.starts)), open(format!("stderr.{}", self.starts)));
-        self.child = Some(Kept::spawn(command.stdin(Stdio::null()).stdout(out).stderr(errors)));
+        let command = self.namespace.command(netwatch());
+        self.child = Some(self.launch(command));
     }
 
     /// Starts it and waits until it answers on its local socket; panics with what it printed if it does not.
@@ -94,7 +85,7 @@ impl Daemon {
     pub fn run_unprivileged(&mut self, limit: Duration) -> (ExitStatus, String) {
         // A copy: the way to the original may be closed to nobody.
         let copy = self.dir.path().join("netwatch");
-        fs::copy(program("netwatch", "NETWATCH_BIN", "netwatch-cli"), &copy).expect("the program can be copied");
+        fs::copy(netwatch(), &copy).expect("the program can be copied");
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("our own directory");
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("our own file");
         fs::create_dir_all(self.data_dir()).expect("our own directory");
@@ -102,11 +93,7 @@ impl Daemon {
         let mut command = self.namespace.command("setpriv");
         command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--bounding-set", "-all"]);
         command.args(["--inh-caps", "-all", "--no-new-privs"]).arg(copy);
-        command.arg("run").arg("--config").arg(self.dir.path().join("netwatch.toml"));
-        self.starts = self.starts.saturating_add(1);
-        let open = |name: String| fs::File::create(self.dir.path().join(name)).expect("our own directory");
-        let (out, errors) = (open(format!("stdout.{}", self.starts)), open(format!("stderr.{}", self.starts)));
-        let mut child = Kept::spawn(command.stdin(Stdio::null()).stdout(out).stderr(errors));
+        let mut child = self.launch(command);
         let status = child.wait(limit);
         (status, self.output())
     }
@@ -119,6 +106,21 @@ impl Daemon {
     /// SIGTERM, and wait for its end; panics if that takes longer than `limit`.
     pub fn terminate(&mut self, limit: Duration) -> ExitStatus {
         self.end(Signal::TERM, limit)
+    }
+
+    /// Runs `<command> run --config ...` in our directory, its output in files there.
+    fn launch(&mut self, mut command: Command) -> Kept {
+        command.arg("run").arg("--config").arg(self.dir.path().join("netwatch.toml")).current_dir(self.dir.path());
+        for variable in ["STATE_DIRECTORY", "NETWATCH_CONFIG", "NOTIFY_SOCKET"] {
+            command.env_remove(variable);
+        }
+        if let Some(authority) = &self.trust {
+            command.env("SSL_CERT_FILE", authority);
+        }
+        self.starts = self.starts.saturating_add(1);
+        let open = |stream| fs::File::create(self.dir.path().join(format!("{stream}.{}", self.starts)));
+        let open = |stream| open(stream).expect("our own directory can be written");
+        Kept::spawn(command.stdin(Stdio::null()).stdout(open("stdout")).stderr(open("stderr")))
     }
 
     fn end(&mut self, signal: Signal, limit: Duration) -> ExitStatus {
@@ -214,6 +216,10 @@ impl Daemon {
     pub fn error_log(&self) -> Vec<(String, String)> {
         files::error_log(&self.data_dir())
     }
+}
+
+fn netwatch() -> PathBuf {
+    program("netwatch", "NETWATCH_BIN", "netwatch-cli")
 }
 
 fn target(row: &Value) -> Target {
