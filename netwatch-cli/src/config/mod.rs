@@ -1,0 +1,121 @@
+//! The configuration: found, read as it was written, then understood. Whatever is wrong with it is said at once, with
+//! its place and a remedy, before anything is started.
+
+mod address;
+mod builtin;
+mod file;
+mod import;
+mod locate;
+mod notifier;
+mod problem;
+mod resolve;
+mod secret;
+mod section;
+mod settings;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use netwatch_core::Plan;
+
+pub(crate) use address::understand as understand_address;
+pub(crate) use locate::SYSTEM as SYSTEM_FILE;
+pub(crate) use notifier::Security;
+pub(crate) use problem::Problems;
+pub(crate) use secret::Secret;
+
+/// What the configuration means, for the daemon.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// What is to be watched, and who is told when.
+    pub(crate) plan: Plan,
+    /// The file it was read from; `None` for the built-in one.
+    pub(crate) path: Option<PathBuf>,
+    /// Where the daemon keeps its files; `None` if the configuration does not say.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The zone of the times that people read.
+    pub(crate) time_zone: TimeZone,
+    /// How each notifier of the plan reaches people, in the plan's order.
+    pub(crate) carriers: Vec<Carrier>,
+    /// Where the page is served.
+    pub(crate) listen: SocketAddr,
+}
+
+/// How a notifier reaches people.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// `.eml` files in the data directory.
+    File {
+        /// Their sender; by default netwatch at this host.
+        from: Option<String>,
+    },
+    /// A mail server.
+    Smtp(SmtpCarrier),
+}
+
+/// How to reach a mail server.
+#[derive(Debug)]
+pub(crate) struct SmtpCarrier {
+    pub(crate) server: String,
+    pub(crate) port: u16,
+    pub(crate) security: Security,
+    pub(crate) login: Option<(String, Secret)>,
+    pub(crate) from: String,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) attempt_timeout: Duration,
+}
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run: secrets must be there.
+    Run,
+    /// To say what is wrong with it: secrets that cannot be read here may be readable elsewhere.
+    Check,
+    /// To find the daemon: secrets do not matter.
+    Look,
+}
+
+/// A file that was asked for could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the configuration {}: {source}", path.display())]
+pub(crate) struct ReadError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// The configuration, and what is wrong with it. Rely on it only if there is no error.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) problems: Problems,
+}
+
+/// Finds and reads the configuration: the file asked for, the one that `$NETWATCH_CONFIG` names, `./netwatch.toml`,
+/// `/etc/netwatch/netwatch.toml`, or else the built-in one.
+///
+/// # Errors
+/// When the file cannot be read at all; whatever is wrong inside it is in [`Loaded::problems`].
+pub(crate) fn load(asked: Option<&Path>, purpose: Purpose) -> Result<Loaded, ReadError> {
+    let found = locate::config_file(asked, &locate::environment, &|path| path.exists());
+    let Some(path) = found else {
+        let config = builtin::config(&builtin::ThisMachine::ask());
+        return Ok(Loaded { config, problems: Problems::default() });
+    };
+    let text = std::fs::read_to_string(&path).map_err(|source| ReadError { path: path.clone(), source })?;
+    let mut problems = Problems::default();
+    let raw = file::parse(&path, &text, &mut problems);
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    let around = resolve::Surroundings { base: &base, environment: &locate::environment, purpose };
+    let mut config = resolve::resolve(&raw, &around, &mut problems);
+    config.path = Some(path);
+    Ok(Loaded { config, problems })
+}
+
+/// The data directory: the one asked for, the configuration's, or the default for this user.
+pub(crate) fn data_dir(asked: Option<&Path>, config: &Config) -> Option<PathBuf> {
+    let said = asked.map(Path::to_owned).or_else(|| config.data_dir.clone());
+    said.or_else(|| locate::data_dir(&locate::environment))
+}
