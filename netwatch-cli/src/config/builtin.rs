@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use jiff::tz::TimeZone;
 use netwatch_core::{Gateway, Host, NotifierPolicy, Plan, Target};
 
 use super::{Carrier, Config};
@@ -47,7 +46,7 @@ pub(crate) fn config(machine: &ThisMachine) -> Config {
         plan,
         path: None,
         data_dir: None,
-        time_zone: TimeZone::system(),
+        time_zone: None,
         carriers: vec![Carrier::File { from: None }],
         listen,
     }

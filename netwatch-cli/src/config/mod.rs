@@ -17,7 +17,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use netwatch_core::Plan;
 
 pub(crate) use address::understand as understand_address;
@@ -35,8 +34,8 @@ pub(crate) struct Config {
     pub(crate) path: Option<PathBuf>,
     /// Where the daemon keeps its files; `None` if the configuration does not say.
     pub(crate) data_dir: Option<PathBuf>,
-    /// The zone of the times that people read.
-    pub(crate) time_zone: TimeZone,
+    /// The zone of the times that people read, by its IANA name; `None` for the system's.
+    pub(crate) time_zone: Option<String>,
     /// How each notifier of the plan reaches people, in the plan's order.
     pub(crate) carriers: Vec<Carrier>,
     /// Where the page is served.

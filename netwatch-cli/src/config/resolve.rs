@@ -254,13 +254,14 @@ fn read_ca(path: &At<PathBuf>, around: &Surroundings<'_>, problems: &mut Problem
     Some(full)
 }
 
-fn resolve_time_zone(written: Option<&At<String>>, problems: &mut Problems) -> TimeZone {
-    let Some(written) = written else { return TimeZone::system() };
-    TimeZone::get(&written.value).unwrap_or_else(|_| {
+/// The name of a zone that exists; `None` stands for the system's.
+fn resolve_time_zone(written: Option<&At<String>>, problems: &mut Problems) -> Option<String> {
+    let written = written?;
+    if TimeZone::get(&written.value).is_err() {
         let help = "write a name of the IANA list, such as \"America/Asuncion\", or remove it to use the system's";
         problems.error(written.place, format!("there is no time zone \"{}\"", written.value), "not known here", help);
-        TimeZone::UTC
-    })
+    }
+    Some(written.value.clone())
 }
 
 fn resolve_listen(written: Option<&At<String>>, problems: &mut Problems) -> SocketAddr {
