@@ -31,3 +31,7 @@ pub use model::*;
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 pub use sink::StatusSink;
+#[cfg(feature = "runtime")]
+pub use sinks::TextFiles;
+#[cfg(feature = "store")]
+pub use store::{DirLock, LockError, SqliteJournal};

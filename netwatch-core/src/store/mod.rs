@@ -1,1 +1,42 @@
-//! The SQLite journal.
+//! What survives a crash, on disk: the journal in SQLite, in one file, `netwatch.db`.
+//!
+//! # The durability promise
+//! One [`Commit`](crate::Commit) is one transaction: a transition and what is owed for it are on disk together or not
+//! at all. The file is in WAL mode with `synchronous=FULL`, under which SQLite syncs the write-ahead log before each
+//! commit returns, so that "transactions are durable" across a power cut
+//! (<https://sqlite.org/pragma.html#pragma_synchronous>, <https://sqlite.org/wal.html>). That is as true as the disk's
+//! word: a drive that acknowledges a flush it has not done can lose the last commits, though not tear one.
+//!
+//! A commit that met an I/O error is never taken for good because a second `fsync` says so: the connection is thrown
+//! away, and the next commit first opens the file anew, checks it, sees that every acknowledged commit is still there
+//! and moves the log into the file. A full disk is not such an error; the transaction is rolled back and the next
+//! commit may succeed.
+//!
+//! SQLite before 3.51.3 can corrupt a WAL database in a rare race (<https://sqlite.org/wal.html#walresetbug>); it is
+//! refused.
+//!
+//! # The schema (version 1, in `user_version`; `application_id` says that the file is ours)
+//! Instants are nanoseconds since 1970 UTC, durations nanoseconds. Columns marked (json) hold nested records.
+//!
+//! | table | a row is | columns |
+//! | --- | --- | --- |
+//! | `targets` | what is known of a target | `name`, `status`, `since`, `last_good`, `outage` (json), `silent_for`, `answered_for` |
+//! | `outages` | an outage; kept for ever | `id`, `target`, `last_good`, `first_bad`, `due`, `closed`, and `started`, which is `last_good`, else `first_bad` |
+//! | `lines` | a line owed to a notifier | `id`, `notifier`, `kind`, `owed_at`, `subject` (json), `outage` (json) |
+//! | `mails` | a mail written, not answered for | `id`, `notifier`, `message_id`, `in_reply_to`, `date`, `recipients` (json), `subject`, `text`, `html`, `lines` (json) |
+//! | `told` | the last outage of a target that a notifier was told of | `notifier`, `target`, `outage`, `message_id`, `at`, `ended` |
+//! | `notifiers` | what is known of a notifier | `name`, `last_sent` |
+//! | `journal` | one row | `last_number` (the highest number ever given), `commits` (how many there were) |
+//!
+//! Other programs may read the file while netwatch runs; only netwatch writes it.
+
+mod dto;
+mod journal;
+mod lock;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use journal::SqliteJournal;
+pub use lock::{DirLock, LockError};

@@ -1,0 +1,264 @@
+//! Records as rows, both ways. What a commit means is [`Saved::apply`]; here it is SQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Error, Result, Row, Transaction, params};
+
+use super::dto::{self, DtoError};
+use crate::model::{
+    Change, Commit, Content, Line, LineId, LineKind, MailId, Outage, OutageId, Saved, SavedMail, SavedNotifier,
+    SavedTarget, Status, Told, Wall,
+};
+
+/// Carries out a commit and says how many there have been.
+pub(super) fn write(transaction: &Transaction<'_>, commit: &Commit) -> Result<u64> {
+    let mut highest = 0;
+    for change in &commit.changes {
+        put(transaction, change)?;
+        highest = highest.max(highest_number(change));
+    }
+    let count = "UPDATE journal SET commits = commits + 1, last_number = max(last_number, ?1) RETURNING commits";
+    transaction.prepare_cached(count)?.query_row([highest], |row| row.get(0))
+}
+
+/// How many commits there have been.
+pub(super) fn commits(conn: &Connection) -> Result<u64> {
+    conn.query_row("SELECT commits FROM journal", [], |row| row.get(0))
+}
+
+/// Everything that a start needs.
+pub(super) fn read(conn: &Connection) -> Result<Saved> {
+    let last_number = conn.query_row("SELECT last_number FROM journal", [], |row| row.get(0))?;
+    let mut saved = Saved { last_number, ..Saved::default() };
+    each(conn, "SELECT name, status, since, last_good, outage, silent_for, answered_for FROM targets", |row| {
+        let target = target(row)?;
+        saved.targets.insert(target.name.clone(), target);
+        Ok(())
+    })?;
+    each(conn, "SELECT id, notifier, kind, owed_at, subject, outage FROM lines", |row| {
+        let line = line(row)?;
+        saved.lines.insert(line.id, (row.get(1)?, line));
+        Ok(())
+    })?;
+    let mails = "SELECT id, notifier, message_id, in_reply_to, date, recipients, subject, text, html, lines FROM mails";
+    each(conn, mails, |row| {
+        let mail = mail(row)?;
+        saved.mails.insert(mail.id, mail);
+        Ok(())
+    })?;
+    each(conn, "SELECT notifier, target, outage, message_id, at, ended FROM told", |row| {
+        let told = told(row)?;
+        saved.told.insert((told.notifier.clone(), told.target.clone()), told);
+        Ok(())
+    })?;
+    each(conn, "SELECT name, last_sent FROM notifiers", |row| {
+        let notifier = SavedNotifier { name: row.get(0)?, last_sent: wall_or_none(row, 1)? };
+        saved.notifiers.insert(notifier.name.clone(), notifier);
+        Ok(())
+    })?;
+    Ok(saved)
+}
+
+fn each(conn: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}
+
+fn put(to: &Transaction<'_>, change: &Change) -> Result<()> {
+    match change {
+        Change::PutTarget(target) => put_target(to, target),
+        Change::PutOutage(outage) => put_outage(to, outage),
+        Change::PutLine(notifier, line) => put_line(to, notifier, line),
+        Change::DropLine(id) => run(to, "DELETE FROM lines WHERE id = ?1", [id.number()]),
+        Change::PutMail(mail) => put_mail(to, mail),
+        Change::DropMail(id) => run(to, "DELETE FROM mails WHERE id = ?1", [id.number()]),
+        Change::PutTold(told) => put_told(to, told),
+        Change::PutNotifier(notifier) => run(
+            to,
+            "INSERT OR REPLACE INTO notifiers (name, last_sent) VALUES (?1, ?2)",
+            params![notifier.name, notifier.last_sent.map(Wall::unix_nanos)],
+        ),
+    }
+}
+
+fn run(to: &Transaction<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    to.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+fn put_target(to: &Transaction<'_>, target: &SavedTarget) -> Result<()> {
+    let outage = target.outage.as_ref().map(dto::outage_to_json).transpose().map_err(unwritable)?;
+    run(
+        to,
+        "INSERT OR REPLACE INTO targets (name, status, since, last_good, outage, silent_for, answered_for)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            target.name,
+            target.status.code(),
+            target.since.unix_nanos(),
+            target.last_good.map(Wall::unix_nanos),
+            outage,
+            nanos(target.silent_for),
+            nanos(target.answered_for),
+        ],
+    )
+}
+
+fn put_outage(to: &Transaction<'_>, outage: &Outage) -> Result<()> {
+    run(
+        to,
+        "INSERT OR REPLACE INTO outages (id, target, last_good, first_bad, due, closed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            outage.id.number(),
+            outage.target,
+            outage.last_good.map(Wall::unix_nanos),
+            outage.first_bad.unix_nanos(),
+            outage.due.map(Wall::unix_nanos),
+            outage.closed.map(Wall::unix_nanos),
+        ],
+    )
+}
+
+fn put_line(to: &Transaction<'_>, notifier: &str, line: &Line) -> Result<()> {
+    run(
+        to,
+        "INSERT OR REPLACE INTO lines (id, notifier, kind, owed_at, subject, outage)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            line.id.number(),
+            notifier,
+            line.kind.code(),
+            line.owed_at.unix_nanos(),
+            dto::subject_to_json(&line.subject).map_err(unwritable)?,
+            dto::outage_to_json(&line.outage).map_err(unwritable)?,
+        ],
+    )
+}
+
+fn put_mail(to: &Transaction<'_>, mail: &SavedMail) -> Result<()> {
+    run(
+        to,
+        "INSERT OR REPLACE INTO mails
+         (id, notifier, message_id, in_reply_to, date, recipients, subject, text, html, lines)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            mail.id.number(),
+            mail.notifier,
+            mail.message_id,
+            mail.in_reply_to,
+            mail.date.unix_nanos(),
+            dto::names_to_json(&mail.recipients).map_err(unwritable)?,
+            mail.content.subject,
+            mail.content.text,
+            mail.content.html,
+            dto::lines_to_json(&mail.lines).map_err(unwritable)?,
+        ],
+    )
+}
+
+fn put_told(to: &Transaction<'_>, told: &Told) -> Result<()> {
+    run(
+        to,
+        "INSERT OR REPLACE INTO told (notifier, target, outage, message_id, at, ended)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![told.notifier, told.target, told.outage.number(), told.message_id, told.at.unix_nanos(), told.ended],
+    )
+}
+
+/// The numbers that a change shows to have been given, as [`Saved::apply`] sees them.
+fn highest_number(change: &Change) -> u64 {
+    match change {
+        Change::PutTarget(_) | Change::PutNotifier(_) => 0,
+        Change::PutOutage(outage) => outage.id.number(),
+        Change::PutLine(_, line) => line.id.number().max(line.outage.id.number()),
+        Change::DropLine(id) => id.number(),
+        Change::PutMail(mail) => mail.id.number(),
+        Change::DropMail(id) => id.number(),
+        Change::PutTold(told) => told.outage.number(),
+    }
+}
+
+fn target(row: &Row<'_>) -> Result<SavedTarget> {
+    let status: String = row.get(1)?;
+    let outage: Option<String> = row.get(4)?;
+    Ok(SavedTarget {
+        name: row.get(0)?,
+        status: Status::from_code(&status).ok_or_else(|| unreadable(1, format!("unknown status `{status}`")))?,
+        since: wall(row, 2)?,
+        last_good: wall_or_none(row, 3)?,
+        outage: outage.as_deref().map(dto::outage_from_json).transpose().map_err(|error| unreadable(4, error))?,
+        silent_for: duration(row, 5)?,
+        answered_for: duration(row, 6)?,
+    })
+}
+
+fn line(row: &Row<'_>) -> Result<Line> {
+    let kind: String = row.get(2)?;
+    Ok(Line {
+        id: LineId::new(row.get(0)?),
+        kind: LineKind::from_code(&kind).ok_or_else(|| unreadable(2, format!("unknown kind of line `{kind}`")))?,
+        subject: json(row, 4, dto::subject_from_json)?,
+        outage: json(row, 5, dto::outage_from_json)?,
+        owed_at: wall(row, 3)?,
+    })
+}
+
+fn mail(row: &Row<'_>) -> Result<SavedMail> {
+    Ok(SavedMail {
+        id: MailId::new(row.get(0)?),
+        notifier: row.get(1)?,
+        message_id: row.get(2)?,
+        in_reply_to: row.get(3)?,
+        date: wall(row, 4)?,
+        recipients: json(row, 5, dto::names_from_json)?,
+        content: Arc::new(Content { subject: row.get(6)?, text: row.get(7)?, html: row.get(8)? }),
+        lines: json(row, 9, dto::lines_from_json)?,
+    })
+}
+
+fn told(row: &Row<'_>) -> Result<Told> {
+    Ok(Told {
+        notifier: row.get(0)?,
+        target: row.get(1)?,
+        outage: OutageId::new(row.get(2)?),
+        message_id: row.get(3)?,
+        at: wall(row, 4)?,
+        ended: row.get(5)?,
+    })
+}
+
+fn wall(row: &Row<'_>, column: usize) -> Result<Wall> {
+    row.get(column).map(Wall::from_unix_nanos)
+}
+
+fn wall_or_none(row: &Row<'_>, column: usize) -> Result<Option<Wall>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Wall::from_unix_nanos))
+}
+
+fn duration(row: &Row<'_>, column: usize) -> Result<Duration> {
+    row.get(column).map(Duration::from_nanos)
+}
+
+/// The longest that fits is 292 years.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn json<T>(row: &Row<'_>, column: usize, parse: fn(&str) -> std::result::Result<T, DtoError>) -> Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::FromSqlConversionFailure(column, Type::Text, error.into())
+}
+
+fn unwritable(error: DtoError) -> Error {
+    Error::ToSqlConversionFailure(error.into())
+}

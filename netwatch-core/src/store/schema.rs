@@ -1,0 +1,304 @@
+//! Opening the file: is it ours, of a version we know, and whole? Until all three are sure, nothing in it is changed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+/// "nwdb": what `file` and SQLite's own tools show of a database of ours.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"nwdb");
+const VERSION: i32 = 1;
+
+/// 3.51.3, the first without the WAL-reset bug.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long another program (a backup, somebody with `sqlite3`) may hold the file before a commit gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// To what the write-ahead log shrinks after a checkpoint.
+const WAL_LIMIT_BYTES: i64 = 16 << 20;
+
+const TABLES: [&str; 7] = ["journal", "targets", "outages", "lines", "mails", "told", "notifiers"];
+
+const SCHEMA: &str = "
+CREATE TABLE journal (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    last_number INTEGER NOT NULL,
+    commits INTEGER NOT NULL
+) STRICT;
+INSERT INTO journal VALUES (1, 0, 0);
+CREATE TABLE targets (
+    name TEXT PRIMARY KEY NOT NULL,
+    status TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    last_good INTEGER,
+    outage TEXT,
+    silent_for INTEGER NOT NULL,
+    answered_for INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE outages (
+    id INTEGER PRIMARY KEY,
+    target TEXT NOT NULL,
+    last_good INTEGER,
+    first_bad INTEGER NOT NULL,
+    due INTEGER,
+    closed INTEGER,
+    started INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(last_good, first_bad)) VIRTUAL
+) STRICT;
+CREATE INDEX outages_by_target ON outages (target, started);
+CREATE INDEX outages_by_start ON outages (started);
+CREATE TABLE lines (
+    id INTEGER PRIMARY KEY,
+    notifier TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    owed_at INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    outage TEXT NOT NULL
+) STRICT;
+CREATE TABLE mails (
+    id INTEGER PRIMARY KEY,
+    notifier TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    in_reply_to TEXT,
+    date INTEGER NOT NULL,
+    recipients TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    text TEXT NOT NULL,
+    html TEXT NOT NULL,
+    lines TEXT NOT NULL
+) STRICT;
+CREATE TABLE told (
+    notifier TEXT NOT NULL,
+    target TEXT NOT NULL,
+    outage INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    PRIMARY KEY (notifier, target)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notifiers (
+    name TEXT PRIMARY KEY NOT NULL,
+    last_sent INTEGER
+) STRICT, WITHOUT ROWID;
+";
+
+/// Why the file cannot be used, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenFault {
+    #[error("SQLite {0} can corrupt databases in WAL mode; build netwatch with 3.51.3 or later")]
+    OldSqlite(&'static str),
+    #[error("it is not a regular file; name the file itself, not a symbolic link to it")]
+    NotAFile,
+    #[error("it is not a database of netwatch; nothing was changed; move it away or choose another data_dir")]
+    NotOurs,
+    #[error(
+        "it was written by a newer netwatch (schema {found}, this one knows {VERSION}); nothing was changed; \
+         run the newer program, or restore the copy from before the upgrade"
+    )]
+    Newer { found: i32 },
+    #[error(
+        "it is damaged ({0}); nothing was changed; stop netwatch, copy it with its -wal and -shm to a safe place, then \
+         restore a backup, or `sqlite3 netwatch.db .recover | sqlite3 rescued.db` and use that, or move all three \
+         away to start with an empty journal (devices that are down are then told of again)"
+    )]
+    Damaged(String),
+    #[error("the file system does not support SQLite's WAL mode; keep the data directory on a local disk")]
+    NoWal,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{}", words(.0))]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenFault {
+    fn from(error: rusqlite::Error) -> OpenFault {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => OpenFault::Damaged(error.to_string()),
+            Some(ErrorCode::NotADatabase) => OpenFault::NotOurs,
+            _ => OpenFault::Sqlite(error),
+        }
+    }
+}
+
+/// Opens the file, creating it with an empty schema if there is none.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenFault> {
+    create_file(path)?;
+    open_existing(path)
+}
+
+/// Opens a file that must be there.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenFault> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenFault::OldSqlite(rusqlite::version()));
+    }
+    let path = resolved(path)?;
+    if !fs::symlink_metadata(&path)?.is_file() {
+        return Err(OpenFault::NotAFile);
+    }
+    let fresh = peek(&path)? == Header::Empty;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut conn = Connection::open_with_flags(&path, flags)?;
+    // A file that is refused below keeps even its write-ahead log as it was.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    let empty = fresh || is_empty(&conn)?;
+    if !empty {
+        check_ours(pragma(&conn, "application_id")?, pragma(&conn, "user_version")?)?;
+        check_length(&conn, &path)?;
+        check_whole(&conn)?;
+    }
+    configure(&conn)?;
+    if empty {
+        create_schema(&mut conn)?;
+    }
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(conn)
+}
+
+/// What SQLite said, and for the frequent cases what to do.
+pub(super) fn words(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => format!("{error}; make room on the disk"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("{error}; another program holds the file: end it")
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            format!("{error}; the file and its directory must be writable for netwatch")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Creates the file with its mode before SQLite sees it: the log and the index take the mode over.
+fn create_file(path: &Path) -> Result<(), OpenFault> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            file.sync_all()?;
+            if let Some(dir) = resolved(path)?.parent() {
+                File::open(dir)?.sync_all()?;
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// SQLite's NOFOLLOW refuses a link anywhere in the path; only the last part may not be one.
+fn resolved(path: &Path) -> Result<PathBuf, io::Error> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    Ok(dir.canonicalize()?.join(name))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Header {
+    Empty,
+    SQLite,
+}
+
+/// Looks at the first 100 bytes (<https://sqlite.org/fileformat.html#the_database_header>) without SQLite, which would
+/// create or recover a log beside a file that is not ours.
+fn peek(path: &Path) -> Result<Header, OpenFault> {
+    let mut header = Vec::with_capacity(100);
+    File::open(path)?.take(100).read_to_end(&mut header)?;
+    if header.is_empty() {
+        return Ok(Header::Empty);
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(OpenFault::NotOurs);
+    }
+    let number = |at: usize| header.get(at..)?.first_chunk::<4>().copied().map(i32::from_be_bytes);
+    let (Some(user_version), Some(application_id)) = (number(60), number(68)) else {
+        return Err(OpenFault::Damaged("it ends within its header".to_owned()));
+    };
+    // All zero is a database whose schema may still be in the log alone.
+    if (application_id, user_version) != (0, 0) {
+        check_ours(application_id, user_version)?;
+    }
+    Ok(Header::SQLite)
+}
+
+fn check_ours(application_id: i32, user_version: i32) -> Result<(), OpenFault> {
+    match user_version {
+        _ if application_id != APPLICATION_ID => Err(OpenFault::NotOurs),
+        VERSION => Ok(()),
+        found if found > VERSION => Err(OpenFault::Newer { found }),
+        found => Err(OpenFault::Damaged(format!("there never was a schema {found}"))),
+    }
+}
+
+/// A start that died before the schema was there left a database without tables.
+fn is_empty(conn: &Connection) -> Result<bool, OpenFault> {
+    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(objects == 0 && pragma(conn, "application_id")? == 0 && pragma(conn, "user_version")? == 0)
+}
+
+/// SQLite reads what is missing of the last page as zeros. With a log beside it the file may be shorter for good
+/// reasons: a checkpoint was interrupted, and is repeated.
+fn check_length(conn: &Connection, path: &Path) -> Result<(), OpenFault> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Ok(());
+    }
+    let pages: u64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    let page_size: u64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let (expected, found) = (pages.saturating_mul(page_size), fs::metadata(path)?.len());
+    if found < expected {
+        return Err(OpenFault::Damaged(format!("{found} of its {expected} bytes are there")));
+    }
+    Ok(())
+}
+
+fn check_whole(conn: &Connection) -> Result<(), OpenFault> {
+    for table in TABLES {
+        let found: String =
+            conn.query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0)).map_err(|error| {
+                match OpenFault::from(error) {
+                    OpenFault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+                        OpenFault::Damaged(error.to_string())
+                    }
+                    fault => fault,
+                }
+            })?;
+        if found != "ok" {
+            return Err(OpenFault::Damaged(found));
+        }
+    }
+    Ok(())
+}
+
+fn configure(conn: &Connection) -> Result<(), OpenFault> {
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenFault::NoWal);
+    }
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    let _: i64 = conn.pragma_update_and_check(None, "journal_size_limit", WAL_LIMIT_BYTES, |row| row.get(0))?;
+    conn.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+fn create_schema(conn: &mut Connection) -> Result<(), OpenFault> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+fn pragma(conn: &Connection, name: &str) -> Result<i32, OpenFault> {
+    Ok(conn.pragma_query_value(None, name, |row| row.get(0))?)
+}

@@ -1,0 +1,57 @@
+//! The journal's promises: it agrees with [`Saved::apply`](crate::Saved::apply), refuses what is not whole or not its
+//! own without touching it, and survives a killed process, a full disk and a failing one.
+
+mod agreement;
+mod crash;
+mod refusal;
+
+use std::path::{Path, PathBuf};
+
+use super::SqliteJournal;
+use crate::journal::Journal;
+use crate::model::{
+    Change, Commit, Line, LineId, LineKind, Outage, OutageId, Saved, SavedTarget, Status, Subject, Wall,
+};
+
+fn database(dir: &Path) -> PathBuf {
+    dir.join("netwatch.db")
+}
+
+fn open(dir: &Path) -> SqliteJournal {
+    SqliteJournal::open(database(dir)).unwrap()
+}
+
+fn loaded(dir: &Path) -> Saved {
+    open(dir).load().unwrap()
+}
+
+fn wall(nanos: u64) -> Wall {
+    Wall::from_unix_nanos(i64::try_from(nanos).unwrap())
+}
+
+fn outage(number: u64) -> Outage {
+    Outage::open(OutageId::new(number), "olt-1".into(), Some(wall(number)), wall(number + 1))
+}
+
+/// The n-th of a row of commits, each of which replaces what the one before it said in three tables.
+fn nth(n: u64) -> Commit {
+    let mut target = SavedTarget::new("olt-1", Status::Down, wall(n));
+    target.outage = Some(outage(2 * n));
+    let line =
+        Line::new(LineId::new(2 * n + 1), LineKind::Opened, Subject::new("olt-1", "192.0.2.1"), outage(2 * n), wall(n));
+    let mut changes =
+        vec![Change::PutTarget(target), Change::PutOutage(outage(2 * n)), Change::PutLine("noc".into(), line)];
+    if let Some(before) = n.checked_sub(1) {
+        changes.push(Change::DropLine(LineId::new(2 * before + 1)));
+    }
+    Commit::new(n, changes)
+}
+
+/// After how many [`nth`] commits `saved` is, if it is after a whole number of them.
+fn whole(saved: &Saved) -> Option<u64> {
+    let Some(target) = saved.targets.get("olt-1") else { return (*saved == Saved::default()).then_some(0) };
+    let n = u64::try_from(target.since.unix_nanos()).ok()?;
+    let mut expected = Saved::default();
+    (1..=n).for_each(|n| expected.apply(&nth(n)));
+    (*saved == expected).then_some(n)
+}

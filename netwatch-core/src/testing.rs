@@ -1,1 +1,0 @@
-//! Fakes, recorders and a virtual world, for tests of your own.
