@@ -28,8 +28,12 @@ pub use async_trait::async_trait;
 pub use host::{Gateway, HostError, gateways, hostname, resolvers};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use model::*;
+#[cfg(feature = "smtp")]
+pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
+#[cfg(feature = "runtime")]
+pub use render::{Render, TimeZoneError, Words};
 pub use sink::StatusSink;
 #[cfg(feature = "runtime")]
 pub use sinks::TextFiles;

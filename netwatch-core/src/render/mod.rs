@@ -1,1 +1,40 @@
-//! Mails and words.
+//! Mails and words: the facts of a [`Draft`] become what a technician reads at three in the morning.
+
+mod clean;
+mod clock;
+mod entry;
+mod lexicon;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use crate::model::{Content, Draft};
+
+pub use clock::TimeZoneError;
+pub use words::Words;
+
+/// Puts a draft into words.
+///
+/// The caller renders a mail anew at each attempt until its content is under way, and freezes what it got then.
+///
+/// The implementer does not block, gives the same words for the same draft, writes a subject of one line, and keeps
+/// subject, text and HTML together under 256 KiB however many lines there are. Names and notes may hold anything:
+/// it escapes them.
+///
+/// ```
+/// use netwatch_core::{Content, Draft, Render};
+///
+/// struct Terse;
+///
+/// impl Render for Terse {
+///     fn render(&self, draft: &Draft) -> Content {
+///         let text = format!("{} line(s)", draft.lines.len());
+///         Content::new("netwatch", text.clone(), text)
+///     }
+/// }
+/// ```
+pub trait Render: Send + Sync {
+    /// The words of this mail.
+    fn render(&self, draft: &Draft) -> Content;
+}
