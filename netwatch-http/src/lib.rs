@@ -1,1 +1,30 @@
-//! x
+//! The web page and HTTP API of netwatch: a [`StatusSink`](netwatch_core::StatusSink) that shows what it is told.
+//!
+//! A [`Dashboard`] is given to netwatch as a sink and to [`serve_tcp`] or [`serve_unix`] to be read. It answers
+//!
+//! * `/` with the page,
+//! * `/api/v1/targets`, with `status`, `group`, `q`, `limit` and `offset`, and `/api/v1/targets/{name}`,
+//! * `/api/v1/events` with server-sent events: `snapshot`, then `change` and `tick`,
+//! * `/healthz`, with 503 once nothing has been heard for longer than it should.
+//!
+//! [`serve_proxy`] serves the same page apart from the daemon, over its local socket.
+
+mod api;
+mod assets;
+mod body;
+mod dashboard;
+mod dto;
+mod events;
+mod guard;
+mod model;
+mod proxy;
+mod query;
+mod serve;
+mod stall;
+mod window;
+
+pub use api::PageService;
+pub use body::{BodyError, PageBody};
+pub use dashboard::Dashboard;
+pub use proxy::serve_proxy;
+pub use serve::{Limits, ServeError, Server, serve_tcp, serve_unix, service};

@@ -32,6 +32,13 @@ pub struct Transition {
     pub cause: Option<Cause>,
 }
 
+impl Transition {
+    /// A change of status that was decided at `at`, with no last answer and no cause to tell.
+    pub fn new(target: TargetId, name: impl Into<Arc<str>>, from: Status, to: Status, at: Wall) -> Transition {
+        Transition { target, name: name.into(), from, to, at, since: at, last_good: None, cause: None }
+    }
+}
+
 /// How a target stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -113,6 +120,29 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// The devices that the mail names, by name.
     pub targets: Vec<Arc<str>>,
+}
+
+impl Delivery {
+    /// An attempt that ended so at `at`, about no recipient and no device yet.
+    pub fn new(
+        at: Wall,
+        notifier: impl Into<Arc<str>>,
+        mail: MailId,
+        message_id: impl Into<Arc<str>>,
+        outcome: DeliveryOutcome,
+    ) -> Delivery {
+        Delivery {
+            at,
+            notifier: notifier.into(),
+            mail,
+            message_id: message_id.into(),
+            recipients: Vec::new(),
+            subject: String::new(),
+            outcome,
+            reason: None,
+            targets: Vec::new(),
+        }
+    }
 }
 
 /// Something worth showing or writing down, other than a status change or a sample.

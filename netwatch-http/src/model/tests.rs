@@ -1,0 +1,145 @@
+//! The read model, fed by hand.
+
+use netwatch_core::{Echo, Echoes, MailId, NotifierPolicy, OutageId, Rtt, Settings, TargetId};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn wall(seconds: i64) -> Wall {
+    Wall::from_unix_nanos(seconds * 1_000_000_000)
+}
+
+fn now(seconds: u64) -> Now {
+    Now::new(Mono::ZERO.plus(SECOND * u32::try_from(seconds).unwrap()), wall(i64::try_from(seconds).unwrap()))
+}
+
+fn id(index: usize) -> TargetId {
+    TargetId::from_index(index)
+}
+
+fn model(targets: usize) -> Model {
+    let targets = (0..targets).map(|n| Target::at(format!("t{n}"), "192.0.2.1".parse().unwrap())).collect();
+    let plan = Plan::new(targets).with_notifier(NotifierPolicy::new("noc"));
+    let mut model = Model::default();
+    model.start(&Start::new(now(0), Arc::new(plan), Vec::new()), now(0));
+    model.take_news();
+    model
+}
+
+fn answered(target: usize, at: u64, ms: u64) -> Sample {
+    let echoes: Echoes = [Echo::Reply(Rtt::from_duration(Duration::from_millis(ms)))].into_iter().collect();
+    Sample::new(id(target), now(at).mono, now(at).mono, echoes)
+}
+
+fn outage(number: u64, due: Option<i64>) -> Outage {
+    let mut outage = Outage::open(OutageId::new(number), "t0".into(), Some(wall(1)), wall(2));
+    outage.due = due.map(wall);
+    outage
+}
+
+fn sent(at: i64) -> Event {
+    Event::Delivery(delivery(at, DeliveryOutcome::Sent))
+}
+
+fn delivery(at: i64, outcome: DeliveryOutcome) -> Delivery {
+    let mut delivery = Delivery::new(wall(at), "noc", MailId::new(1), "<1@x>", outcome);
+    delivery.recipients = vec!["a@example.net".into()];
+    delivery.targets = vec!["t0".into()];
+    delivery
+}
+
+#[test]
+fn a_sample_moves_the_last_answer_but_not_the_status() {
+    let mut model = model(1);
+    model.samples(&[answered(0, 5, 12)], now(6));
+    let row = model.row("t0").unwrap();
+    assert_eq!((row.status, row.last_reply), (Status::Pending, Some(wall(5))));
+    assert_eq!(model.take_sampled(), [0]);
+    assert!(model.take_sampled().is_empty(), "told once");
+}
+
+#[test]
+fn an_older_answer_never_replaces_a_later_one() {
+    let mut model = model(1);
+    model.samples(&[answered(0, 9, 1)], now(9));
+    model.samples(&[answered(0, 5, 1)], now(10));
+    assert_eq!(model.row("t0").unwrap().last_reply, Some(wall(9)));
+}
+
+#[test]
+fn told_belongs_to_the_outage_that_was_due_when_the_mail_left() {
+    let mut model = model(1);
+    model.events(&[Event::OutageOpened(id(0), outage(1, None)), sent(3)], now(3));
+    assert_eq!(model.row("t0").unwrap().told, None, "that mail spoke of something else");
+    model.events(&[Event::OutageDue(id(0), outage(1, Some(30))), sent(40)], now(40));
+    assert_eq!(model.row("t0").unwrap().told.as_ref().unwrap().at, wall(40));
+    model.events(&[sent(90)], now(90));
+    assert_eq!(model.row("t0").unwrap().told.as_ref().unwrap().at, wall(40), "the first mail is the one that told");
+    model.events(&[Event::OutageOpened(id(0), outage(2, None))], now(95));
+    assert_eq!(model.row("t0").unwrap().told, None);
+}
+
+#[test]
+fn a_refused_mail_has_told_nobody() {
+    let mut model = model(1);
+    model.events(&[Event::OutageDue(id(0), outage(1, Some(30)))], now(30));
+    model.events(&[Event::Delivery(delivery(40, DeliveryOutcome::Failed))], now(40));
+    assert_eq!(model.row("t0").unwrap().told, None);
+}
+
+#[test]
+fn a_reload_keeps_what_was_told_of_an_open_outage() {
+    let mut model = model(1);
+    model.events(&[Event::OutageDue(id(0), outage(7, Some(30))), sent(40)], now(40));
+    let mut view = TargetView::pending(id(0), wall(30));
+    view.outage = Some(outage(7, Some(30)));
+    let plan = model.plan.clone();
+    model.start(&Start::new(now(50), plan, vec![view]), now(50));
+    assert!(model.row("t0").unwrap().flags().contains(&"told"));
+    assert!(model.take_news().restarted);
+}
+
+#[test]
+fn an_answering_device_with_an_open_outage_is_recovering() {
+    let mut model = model(1);
+    model.events(&[Event::OutageOpened(id(0), outage(1, None))], now(2));
+    model.rows[0].status = Status::Ok;
+    model.rows[0].last_reply = Some(wall(3));
+    assert_eq!(model.row("t0").unwrap().flags(), ["recovering"]);
+    model.events(&[Event::OutageClosed(id(0), outage(1, None))], now(60));
+    assert!(model.row("t0").unwrap().flags().is_empty());
+}
+
+#[test]
+fn silence_of_those_who_report_makes_it_stale() {
+    let mut model = model(1);
+    let limit = Settings::default();
+    let limit = limit.interval + limit.check_duration() + SLACK;
+    let after = |by: Duration| Now::new(now(0).mono.plus(by), wall(0));
+    assert!(!model.is_stale(after(limit), Mono::ZERO));
+    assert!(model.is_stale(after(limit + SECOND), Mono::ZERO));
+    model.samples(&[answered(0, 18, 1)], now(18));
+    assert!(!model.is_stale(after(limit + SECOND), Mono::ZERO));
+}
+
+#[test]
+fn nothing_is_expected_of_paused_targets() {
+    let mut target = Target::at("t0", "192.0.2.1".parse().unwrap());
+    target.paused = true;
+    let mut model = Model::default();
+    assert!(model.is_stale(now(21), Mono::ZERO), "never started");
+    model.start(&Start::new(now(0), Arc::new(Plan::new(vec![target])), Vec::new()), now(0));
+    assert!(!model.is_stale(now(100_000), Mono::ZERO));
+    assert_eq!(model.row("t0").unwrap().flags(), ["paused"]);
+}
+
+#[test]
+fn a_change_is_news_once_however_often_it_happens() {
+    let mut model = model(2);
+    for _ in 0..3 {
+        model.events(&[Event::OutageOpened(id(1), outage(1, None))], now(2));
+    }
+    assert_eq!(model.take_news().changed, [1]);
+    assert!(model.take_news().changed.is_empty());
+}
