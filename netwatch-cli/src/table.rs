@@ -28,7 +28,8 @@ impl Cell {
 /// The rows as lines, each column as wide as its widest cell, two spaces between columns.
 pub(crate) fn render(rows: &[Vec<Cell>], colour: bool) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.text.chars().count())).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.text.chars().count())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
@@ -36,7 +37,11 @@ pub(crate) fn render(rows: &[Vec<Cell>], colour: bool) -> String {
         for (cell, width) in row.iter().zip(&widths) {
             let padding = " ".repeat(width.saturating_sub(cell.text.chars().count()));
             let (before, after) = if cell.right { (padding.as_str(), "") } else { ("", padding.as_str()) };
-            let (on, off) = if colour && !cell.colour.is_empty() { (format!("\u{1b}[{}m", cell.colour), "\u{1b}[0m") } else { (String::new(), "") };
+            let (on, off) = if colour && !cell.colour.is_empty() {
+                (format!("\u{1b}[{}m", cell.colour), "\u{1b}[0m")
+            } else {
+                (String::new(), "")
+            };
             line.push_str(&format!("{before}{on}{}{off}{after}  ", cell.text));
         }
         out.push_str(line.trim_end());

@@ -50,7 +50,9 @@ words! {
 
 /// The language of the terminal, for commands that read no configuration: Spanish or else English.
 pub(crate) fn locale_of_terminal(environment: &dyn Fn(&str) -> Option<String>) -> Locale {
-    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| environment(name).filter(|value| !value.is_empty()));
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| environment(name).filter(|value| !value.is_empty()));
     if set.is_some_and(|value| value.starts_with("es")) { Locale::Es } else { Locale::En }
 }
 
@@ -67,8 +69,13 @@ pub(crate) const fn colour(status: Status) -> &'static str {
 
 /// A name as it may be shown on a terminal: what would move the cursor or change colours is escaped.
 pub(crate) fn printable(text: &str) -> String {
-    let hidden = |letter: char| letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().flat_map(|letter| if hidden(letter) { letter.escape_unicode().collect::<Vec<_>>() } else { vec![letter] }).collect()
+    let hidden = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .flat_map(|letter| if hidden(letter) { letter.escape_unicode().collect::<Vec<_>>() } else { vec![letter] })
+        .collect()
 }
 
 /// Why a sample's echo is not known, for a person who reads codes.

@@ -11,7 +11,8 @@ pub(crate) fn check(common: &Common) -> Exit {
         Err(exit) => return exit,
     };
     let plan = &config.plan;
-    let file = config.path.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string());
+    let file =
+        config.path.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string());
     let warnings = if warnings == 0 { String::new() } else { format!("; {}", count(warnings, "warning")) };
     say(&format!(
         "{file} is fine: {}, {}, {}{warnings}",

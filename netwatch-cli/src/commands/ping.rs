@@ -44,7 +44,11 @@ pub(crate) fn ping(options: &args::Ping) -> Exit {
     };
     let wrong: Vec<String> = hosts
         .iter()
-        .filter_map(|host| understand_address(host, None).err().map(|(what, _, help)| format!("error: {host:?}: {what}\n  = help: {help}")))
+        .filter_map(|host| {
+            understand_address(host, None)
+                .err()
+                .map(|(what, _, help)| format!("error: {host:?}: {what}\n  = help: {help}"))
+        })
         .collect();
     if !wrong.is_empty() {
         complain(&wrong.join("\n"));
@@ -113,7 +117,9 @@ async fn ask_all(hosts: &[String], probe: Arc<dyn Probe>, options: &args::Ping, 
         tallies.push(Tally::new(host, lookup(host, options).await));
     }
     let (sender, mut found) = mpsc::unbounded_channel();
-    let asking = tokio::spawn(ask(addresses(&tallies), probe, options.count, options.interval, settings(options), Channel(sender)));
+    let width = hosts.len() as u64;
+    let asking = ask(addresses(&tallies), width, probe, options.count, settings(options), Channel(sender));
+    let asking = tokio::spawn(asking);
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -125,7 +131,7 @@ async fn ask_all(hosts: &[String], probe: Arc<dyn Probe>, options: &args::Ping, 
             _ = &mut interrupted => break,
         };
         let Some(tally) = tallies.get_mut(sample.target.index()) else { continue };
-        let round = id.number().checked_div(hosts.len() as u64).unwrap_or(0);
+        let round = id.number().checked_div(width).unwrap_or(0);
         tally.add(&sample);
         if !options.quiet && !options.json {
             say(&tally::line(tally, round.saturating_add(1), &sample, locale));
@@ -144,25 +150,27 @@ fn settings(options: &args::Ping) -> Arc<Settings> {
 }
 
 fn addresses(tallies: &[Tally]) -> Vec<(TargetId, Arc<str>, SocketAddr)> {
-    let known = |(index, tally): (usize, &Tally)| Some((TargetId::from_index(index), tally.host.as_str().into(), tally.address?));
+    let known = |(index, tally): (usize, &Tally)| {
+        Some((TargetId::from_index(index), tally.host.as_str().into(), tally.address?))
+    };
     tallies.iter().enumerate().filter_map(known).collect()
 }
 
-/// Asks in rounds that begin `interval` apart, whether or not the last is over, and ends when all are.
+/// Asks in rounds that begin an interval apart, whether or not the last is over, and ends when all are. Checks are
+/// numbered through, `width` to a round.
 async fn ask(
     targets: Vec<(TargetId, Arc<str>, SocketAddr)>,
+    width: u64,
     probe: Arc<dyn Probe>,
     count: u32,
-    interval: Duration,
     settings: Arc<Settings>,
     out: Channel,
 ) {
     let out = Arc::new(out);
     let begin = wire::mono_now().plus(AHEAD);
     let mut rounds = tokio::task::JoinSet::new();
-    let width = targets.iter().map(|(id, _, _)| id.index().saturating_add(1)).max().unwrap_or(0) as u64;
     for round in 0..count {
-        let at: Mono = begin.plus(interval.saturating_mul(round));
+        let at: Mono = begin.plus(settings.interval.saturating_mul(round));
         tokio::time::sleep(at.since(wire::mono_now()).saturating_sub(AHEAD)).await;
         let number = |id: TargetId| u64::from(round).saturating_mul(width).saturating_add(id.index() as u64);
         let check = |(id, name, address): &(TargetId, Arc<str>, SocketAddr)| {
@@ -178,7 +186,8 @@ async fn ask(
 /// The first address of a host in the wanted family.
 async fn lookup(host: &str, options: &args::Ping) -> Option<SocketAddr> {
     let literal = matches!(understand_address(host, None), Ok(Host::Ip { .. }));
-    let wanted = |address: &SocketAddr| literal || (!options.v4 || address.is_ipv4()) && (!options.v6 || address.is_ipv6());
+    let wanted =
+        |address: &SocketAddr| literal || (!options.v4 || address.is_ipv4()) && (!options.v6 || address.is_ipv6());
     tokio::net::lookup_host((host, 0)).await.ok()?.find(wanted)
 }
 
@@ -194,7 +203,8 @@ mod tests {
     impl Probe for EvenAnswer {
         async fn check(&self, check: &Check) -> Sample {
             let rtt = Rtt::from_duration(Duration::from_micros(1500));
-            let echo = if check.target.index().is_multiple_of(2) { Echo::Reply(rtt) } else { Echo::Lost(Loss::NoReply) };
+            let echo =
+                if check.target.index().is_multiple_of(2) { Echo::Reply(rtt) } else { Echo::Lost(Loss::NoReply) };
             Sample::new(check.target, check.at, check.at, [echo].into_iter().collect())
         }
     }
@@ -217,8 +227,12 @@ mod tests {
     async fn every_host_gets_as_many_echoes_as_were_asked_for() {
         let hosts = ["192.0.2.1".to_owned(), "192.0.2.2".to_owned()];
         let tallies = ask_all(&hosts, Arc::new(EvenAnswer), &options(&[]), Locale::En).await;
-        let json: Vec<serde_json::Value> = tallies.iter().map(|tally| serde_json::from_str(&tally.json()).unwrap()).collect();
-        assert_eq!((&json[0]["sent"], &json[0]["answered"], &json[0]["rtt_median_ms"]), (&3.into(), &3.into(), &1.5.into()));
+        let json: Vec<serde_json::Value> =
+            tallies.iter().map(|tally| serde_json::from_str(&tally.json()).unwrap()).collect();
+        assert_eq!(
+            (&json[0]["sent"], &json[0]["answered"], &json[0]["rtt_median_ms"]),
+            (&3.into(), &3.into(), &1.5.into())
+        );
         assert_eq!((&json[1]["sent"], &json[1]["answered"], &json[1]["loss"]), (&3.into(), &0.into(), &1.0.into()));
         assert!(tallies[0].answered() && !tallies[1].answered());
     }

@@ -86,14 +86,17 @@ pub(crate) fn status(common: &args::Common, options: &args::Status) -> Exit {
     let answer: Answer = match serde_json::from_slice(&body) {
         Ok(answer) => answer,
         Err(error) => {
-            complain(&format!("error: netwatch's answer is not understood: {error}\n  = help: is the daemon of another version?"));
+            complain(&format!(
+                "error: netwatch's answer is not understood: {error}\n  = help: is the daemon of another version?"
+            ));
             return Exit::Wrong;
         }
     };
     if options.json {
         say(String::from_utf8_lossy(&body).trim_end());
     } else {
-        let zone = config.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
+        let zone =
+            config.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
         say(show(&answer, config.plan.locale, &zone, Timestamp::now(), colours()).trim_end());
     }
     let down = answer.targets.iter().any(|target| matches!(target.status(), Status::Down | Status::Unreachable));
@@ -152,11 +155,18 @@ fn show(answer: &Answer, locale: Locale, zone: &TimeZone, now: Timestamp, colour
             count.1 = count.1.saturating_add(1);
         }
     }
-    let counts: Vec<String> = counts.values().map(|(status, count)| format!("{count} {}", status.word(locale))).collect();
+    let counts: Vec<String> =
+        counts.values().map(|(status, count)| format!("{count} {}", status.word(locale))).collect();
     let mut out = table::render(&rows, colour);
-    out.push_str(&format!("\n{} {}: {}\n", answer.targets.len(), words::targets(locale).to_lowercase(), counts.join(", ")));
+    out.push_str(&format!(
+        "\n{} {}: {}\n",
+        answer.targets.len(),
+        words::targets(locale).to_lowercase(),
+        counts.join(", ")
+    ));
     if answer.stale {
-        let since = answer.last_update.as_deref().map_or_else(|| words::never(locale).to_owned(), |at| local(at, zone, now).0);
+        let since =
+            answer.last_update.as_deref().map_or_else(|| words::never(locale).to_owned(), |at| local(at, zone, now).0);
         out.push_str(&format!("{} {since}\n", words::stale(locale)));
     }
     out

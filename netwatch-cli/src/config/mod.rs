@@ -3,6 +3,7 @@
 
 mod address;
 mod builtin;
+mod carrier;
 mod file;
 mod import;
 mod locate;
@@ -15,15 +16,11 @@ mod settings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use netwatch_core::Plan;
+use netwatch_core::{Plan, SmtpConfig};
 
 pub(crate) use address::understand as understand_address;
-pub(crate) use locate::SYSTEM as SYSTEM_FILE;
-pub(crate) use notifier::Security;
-pub(crate) use problem::Problems;
-pub(crate) use secret::Secret;
+use problem::Problems;
 
 /// What the configuration means, for the daemon.
 #[derive(Debug)]
@@ -51,19 +48,7 @@ pub(crate) enum Carrier {
         from: Option<String>,
     },
     /// A mail server.
-    Smtp(SmtpCarrier),
-}
-
-/// How to reach a mail server.
-#[derive(Debug)]
-pub(crate) struct SmtpCarrier {
-    pub(crate) server: String,
-    pub(crate) port: u16,
-    pub(crate) security: Security,
-    pub(crate) login: Option<(String, Secret)>,
-    pub(crate) from: String,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) attempt_timeout: Duration,
+    Smtp(Box<SmtpConfig>),
 }
 
 /// What a configuration is read for.

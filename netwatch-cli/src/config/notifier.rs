@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use netwatch_core::Budget;
+use netwatch_core::{Budget, Security};
 
 use super::file::required;
 use super::problem::{At, Place, Problems};
@@ -15,17 +15,6 @@ const SMTP: [&str; 8] =
     ["server", "port", "security", "username", "password_file", "password_env", "ca_file", "attempt_timeout"];
 const LATER: [&str; 9] =
     ["groups", "targets", "tags", "hours", "reminder", "summary", "escalate_to", "escalate_after", "template"];
-
-/// How the connection to a mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Security {
-    /// Plain at first, then TLS or nothing.
-    StartTls,
-    /// TLS from the first byte.
-    Tls,
-    /// Not at all.
-    Plain,
-}
 
 /// How a notifier reaches people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +115,7 @@ impl RawNotifier {
 
 impl RawSmtp {
     fn read(section: &mut Section, place: Place, problems: &mut Problems) -> RawSmtp {
-        let words = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::Plain)];
+        let words = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
         let file = section.words("password_file", problems).map(|path| path.map(|path| PasswordIn::File(path.into())));
         let env = section.words("password_env", problems).map(|name| name.map(PasswordIn::Env));
         if let (Some(_), Some(env)) = (&file, &env) {
@@ -141,7 +130,7 @@ impl RawSmtp {
             password: file.or(env),
             ca_file: section.words("ca_file", problems).map(|path| path.map(PathBuf::from)),
             attempt_timeout: section
-                .duration("attempt_timeout", Duration::from_secs(1), Duration::from_secs(600), problems)
+                .duration("attempt_timeout", Duration::from_secs(1), Duration::from_secs(60), problems)
                 .map(|said| said.value),
         }
     }

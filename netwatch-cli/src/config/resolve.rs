@@ -10,11 +10,9 @@ use jiff::tz::TimeZone;
 use netwatch_core::{Group, GroupId, Host, NotifierPolicy, Plan, Settings, Target};
 
 use super::file::{RawConfig, RawTarget};
-use super::notifier::{Kind, RawNotifier, Security};
 use super::problem::{At, Place, Problems};
-use super::secret::{self, Secret};
 use super::settings::{RawSettings, judge};
-use super::{Carrier, Config, Purpose, SmtpCarrier, address, import, locate};
+use super::{Carrier, Config, Purpose, address, carrier, import, locate};
 
 /// Where the page is served unless the configuration says otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -47,7 +45,7 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
     unique("notifier", raw.notifiers.iter().map(|notifier| &notifier.name), problems);
     let mut carriers = Vec::new();
     for notifier in &raw.notifiers {
-        let (policy, carrier) = resolve_notifier(notifier, around, problems);
+        let (policy, carrier) = carrier::resolve(notifier, around, problems);
         plan.notifiers.push(policy);
         carriers.extend(carrier);
     }
@@ -169,89 +167,6 @@ fn same_address(targets: &[&RawTarget], problems: &mut Problems) {
         let label = format!("also at {}", problems.describe(first.address.place));
         problems.warning(target.address.place, title, label, "remove one of them, unless both are meant");
     }
-}
-
-fn resolve_notifier(
-    raw: &RawNotifier,
-    around: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> (NotifierPolicy, Option<Carrier>) {
-    let mut policy = NotifierPolicy::new(raw.name.value.as_str());
-    policy.recipients = raw.to.iter().map(|to| to.value.as_str().into()).collect();
-    policy.group_wait = raw.group_wait.unwrap_or(policy.group_wait);
-    policy.group_interval = raw.group_interval.unwrap_or(policy.group_interval);
-    policy.min_interval = raw.min_interval.unwrap_or(policy.min_interval);
-    policy.budget = raw.budget.unwrap_or(policy.budget);
-    policy.recovery = raw.recovery.unwrap_or(policy.recovery);
-    let from = raw.from.as_ref().map(|from| from.value.clone());
-    let carrier = match raw.kind {
-        Kind::File => Some(Carrier::File { from }),
-        Kind::Smtp => resolve_smtp(raw, from, around, problems).map(Carrier::Smtp),
-    };
-    (policy, carrier)
-}
-
-fn resolve_smtp(
-    raw: &RawNotifier,
-    from: Option<String>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> Option<SmtpCarrier> {
-    let smtp = &raw.smtp;
-    let security = smtp.security.as_ref().map_or(Security::StartTls, |security| security.value);
-    match (&smtp.username, &smtp.password) {
-        (Some(username), None) => {
-            let help = "add `password_file = \"/etc/netwatch/smtp-password\"` or `password_env = \"SMTP_PASSWORD\"`";
-            problems.error(username.place, "a login needs a password", "no password is named", help);
-        }
-        (None, Some(password)) => {
-            problems.error(
-                password.place,
-                "a password needs a login",
-                "no `username` is given",
-                "add `username = \"...\"`",
-            );
-        }
-        (Some(username), Some(_)) if security == Security::Plain => {
-            let help = "write `security = \"starttls\"` or \"tls\", or remove `username` and the password";
-            problems.error(username.place, "a password is never sent without TLS", "`security` is \"none\"", help);
-        }
-        _ => {}
-    }
-    let needed = around.purpose == Purpose::Run;
-    let password = match &smtp.password {
-        Some(written) if around.purpose != Purpose::Look => {
-            secret::read(written, around.base, around.environment, needed, problems)
-        }
-        _ => None,
-    };
-    let port = smtp.port.unwrap_or(match security {
-        Security::StartTls => 587,
-        Security::Tls => 465,
-        Security::Plain => 25,
-    });
-    Some(SmtpCarrier {
-        server: smtp.server.as_ref()?.value.clone(),
-        port,
-        security,
-        login: login(smtp.username.as_ref(), password),
-        from: from?,
-        ca_file: smtp.ca_file.as_ref().and_then(|path| read_ca(path, around, problems)),
-        attempt_timeout: smtp.attempt_timeout.unwrap_or(std::time::Duration::from_secs(60)),
-    })
-}
-
-fn login(username: Option<&At<String>>, password: Option<Secret>) -> Option<(String, Secret)> {
-    Some((username?.value.clone(), password?))
-}
-
-fn read_ca(path: &At<PathBuf>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<PathBuf> {
-    let full = around.base.join(&path.value);
-    if let (Err(error), true) = (std::fs::metadata(&full), around.purpose != Purpose::Look) {
-        let help = "name a file of PEM certificates, or remove `ca_file` to trust what the system trusts";
-        problems.error(path.place, format!("cannot read {}: {error}", full.display()), "named here", help);
-    }
-    Some(full)
 }
 
 /// The name of a zone that exists; `None` stands for the system's.

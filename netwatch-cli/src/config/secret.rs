@@ -3,26 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use netwatch_core::Secret;
+
 use super::locate::Environment;
 use super::notifier::PasswordIn;
 use super::problem::{At, Problems};
-
-/// Something that must not be shown: `Debug` hides it, and there is no `Display`.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The secret itself, for the one place that needs it.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// Reads the password. Where it cannot be had, that is an error if it is `needed` now, and else a warning; a file
 /// that does not exist is an error in any case.
@@ -41,7 +26,7 @@ pub(crate) fn read(
         PasswordIn::File(path) => read_file(&base.join(path), written, problems),
     };
     match found {
-        Ok(text) => Some(Secret(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
         Err((title, help, certain)) if needed || certain => {
             problems.error(written.place, title, "the password should be here", help);
             None
@@ -78,14 +63,4 @@ fn read_file(path: &Path, written: &At<PasswordIn>, problems: &mut Problems) -> 
         problems.warning(written.place, "others can read the password file", label, format!("run `chmod 600 {shown}`"));
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_does_not_show_itself() {
-        assert_eq!(format!("{:?}", Some(Secret("hunter2".into()))), "Some(Secret(..))");
-    }
 }

@@ -118,7 +118,9 @@ pub(crate) fn table(tallies: &[Tally], locale: Locale) -> Vec<Vec<Cell>> {
     if let Some(head) = rows.first_mut() {
         head.extend(figures.map(Cell::figure));
     }
-    let ms = |rtt: Option<Rtt>| Cell::figure(rtt.map_or_else(|| "-".to_owned(), |rtt| format!("{:.3} ms", rtt.as_millis_f64())));
+    let ms = |rtt: Option<Rtt>| {
+        Cell::figure(rtt.map_or_else(|| "-".to_owned(), |rtt| format!("{:.3} ms", rtt.as_millis_f64())))
+    };
     for tally in tallies {
         let answered = tally.rtts.len() as u64;
         let sent = answered.saturating_add(tally.lost).saturating_add(tally.unknown);
