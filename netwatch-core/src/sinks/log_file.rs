@@ -179,6 +179,33 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_holds_whole_lines_and_takes_the_rest_later() {
+        const DIR: &str = "NETWATCH_LOG_TEST_DIR";
+        let Some(dir) = std::env::var_os(DIR) else {
+            let dir = tempfile::tempdir().unwrap();
+            let (_, module) = module_path!().split_once("::").unwrap();
+            let test = format!("{module}::a_full_disk_holds_whole_lines_and_takes_the_rest_later");
+            let mount = "mount -t tmpfs -o size=64k,mode=0700 netwatch-test \"$0\" && exec \"$@\"";
+            let mut command = std::process::Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "sh", "-c", mount]).arg(dir.path());
+            command.arg(std::env::current_exe().unwrap()).args(["--exact", &test]).env(DIR, dir.path());
+            let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            return assert!(said.contains("1 passed"), "{said}");
+        };
+        let dir = PathBuf::from(dir);
+        fs::write(dir.join("ballast"), vec![b'x'; 32 << 10]).unwrap();
+        let mut log = log(&dir, u64::MAX);
+        let line = format!("{}\n", "x".repeat(2_999));
+        (0..15).for_each(|_| log.push(line.clone()));
+        assert_eq!(log.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let held = content(&dir, "mail_log.txt");
+        assert!(!held.is_empty() && held.ends_with('\n') && held.len().is_multiple_of(line.len()), "{}", held.len());
+        fs::remove_file(dir.join("ballast")).unwrap();
+        log.flush().unwrap();
+        assert_eq!(content(&dir, "mail_log.txt"), line.repeat(15));
+    }
+
+    #[test]
     fn what_waits_is_bounded_and_what_is_dropped_is_counted() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(dir.path(), u64::MAX);

@@ -9,10 +9,16 @@ use super::{rows, schema};
 use crate::journal::{CommitError, Journal, LoadError};
 use crate::model::{Commit, Saved};
 
-/// The journal in a SQLite file. What it promises is said in the documentation of its folder: one commit is one
-/// synced transaction.
+/// The journal in a SQLite file.
 ///
-/// It holds the [lock](DirLock) on the file's directory as long as it lives.
+/// One commit is one transaction, in WAL mode with `synchronous=FULL`: what was acknowledged survives kill -9 and, on
+/// storage that honours a sync, a power cut (<https://sqlite.org/pragma.html#pragma_synchronous>,
+/// <https://sqlite.org/wal.html>). After an I/O error the next commit opens the file anew and checks it first; on a full
+/// disk commits fail until there is room. A file that is damaged, of a newer schema or not netwatch's is refused and
+/// left as it is.
+///
+/// It holds the [lock](DirLock) on the file's directory as long as it lives. The outages are kept for ever, in the
+/// table `outages`; other programs may read the file at any time and must not write it.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

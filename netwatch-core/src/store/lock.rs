@@ -4,7 +4,7 @@
 //! no stale lock to clean up; the file itself stays, because removing it would let two processes lock two files of
 //! one name.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,10 @@ impl DirLock {
         let io = |source| LockError::Io { dir: given.to_owned(), source };
         let dir = given.canonicalize().map_err(io)?;
         let path = dir.join(DirLock::FILE);
+        if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            // Through a link the pid would be written over somebody's file.
+            return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "netwatch.lock is not a regular file")));
+        }
         let mut options = OpenOptions::new();
         let mut file =
             options.read(true).write(true).create(true).truncate(false).mode(0o640).open(path).map_err(io)?;
@@ -106,6 +110,16 @@ mod tests {
         assert!(refused.to_string().contains(&format!("another netwatch (pid {})", std::process::id())));
         drop(first);
         DirLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "mine").unwrap();
+        std::os::unix::fs::symlink(&precious, dir.path().join(DirLock::FILE)).unwrap();
+        DirLock::take(dir.path()).unwrap_err();
+        assert_eq!(fs::read_to_string(precious).unwrap(), "mine");
     }
 
     #[test]

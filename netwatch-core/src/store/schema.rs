@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
 
 /// "nwdb": what `file` and SQLite's own tools show of a database of ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"nwdb");
@@ -119,7 +119,13 @@ impl From<rusqlite::Error> for OpenFault {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => OpenFault::Damaged(error.to_string()),
             Some(ErrorCode::NotADatabase) => OpenFault::NotOurs,
-            _ => OpenFault::Sqlite(error),
+            Some(_) => OpenFault::Sqlite(error),
+            None => match error {
+                Error::FromSqlConversionFailure(..)
+                | Error::InvalidColumnType(..)
+                | Error::IntegralValueOutOfRange(..) => OpenFault::Damaged(error.to_string()),
+                error => OpenFault::Sqlite(error),
+            },
         }
     }
 }
@@ -127,11 +133,15 @@ impl From<rusqlite::Error> for OpenFault {
 /// Opens the file, creating it with an empty schema if there is none.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenFault> {
     create_file(path)?;
-    open_existing(path)
+    connect(path, true)
 }
 
-/// Opens a file that must be there.
+/// Opens a file in which a schema must be.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenFault> {
+    connect(path, false)
+}
+
+fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenFault::OldSqlite(rusqlite::version()));
     }
@@ -140,6 +150,10 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenFault> {
         return Err(OpenFault::NotAFile);
     }
     let fresh = peek(&path)? == Header::Empty;
+    if fresh && (!may_be_empty || has_log(&path)) {
+        // SQLite would take it for new, and delete the log.
+        return Err(OpenFault::Damaged("it is empty and was not before".to_owned()));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -149,6 +163,9 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenFault> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     let empty = fresh || is_empty(&conn)?;
+    if empty && !may_be_empty {
+        return Err(OpenFault::Damaged("its tables are gone".to_owned()));
+    }
     if !empty {
         check_ours(pragma(&conn, "application_id")?, pragma(&conn, "user_version")?)?;
         check_length(&conn, &path)?;
@@ -247,9 +264,7 @@ fn is_empty(conn: &Connection) -> Result<bool, OpenFault> {
 /// SQLite reads what is missing of the last page as zeros. With a log beside it the file may be shorter for good
 /// reasons: a checkpoint was interrupted, and is repeated.
 fn check_length(conn: &Connection, path: &Path) -> Result<(), OpenFault> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+    if has_log(path) {
         return Ok(());
     }
     let pages: u64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -259,6 +274,12 @@ fn check_length(conn: &Connection, path: &Path) -> Result<(), OpenFault> {
         return Err(OpenFault::Damaged(format!("{found} of its {expected} bytes are there")));
     }
     Ok(())
+}
+
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 fn check_whole(conn: &Connection) -> Result<(), OpenFault> {

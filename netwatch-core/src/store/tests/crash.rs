@@ -163,6 +163,9 @@ fn a_disk_that_forgot_what_it_acknowledged_is_not_written_to() {
     fs::remove_file(&path).unwrap();
     journal.commit(&nth(3)).unwrap_err();
     assert!(!path.exists(), "a file that vanished is not replaced by an empty one");
+    fs::write(&path, b"").unwrap();
+    journal.commit(&nth(3)).unwrap_err();
+    assert_eq!(fs::read(&path).unwrap(), b"", "nor is an emptied one filled");
 
     fs::write(&path, new).unwrap();
     journal.commit(&nth(3)).unwrap();

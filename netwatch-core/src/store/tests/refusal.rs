@@ -87,6 +87,18 @@ fn a_file_that_was_cut_short() {
 }
 
 #[test]
+fn a_file_that_was_emptied_beside_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let writer = Connection::open(database(dir.path())).unwrap();
+    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    writer.execute_batch("INSERT INTO notifiers VALUES ('noc', NULL)").unwrap();
+    drop(writer);
+    fs::write(database(dir.path()), b"").unwrap();
+    assert_says(&refused(dir.path()), "damaged (it is empty");
+}
+
+#[test]
 fn a_page_that_was_overwritten() {
     let dir = filled();
     let whole = fs::read(database(dir.path())).unwrap();
@@ -115,6 +127,7 @@ fn a_record_that_means_nothing_fails_the_load() {
     Connection::open(database(dir.path())).unwrap().execute_batch("UPDATE targets SET status = 'dead'").unwrap();
     let error = open(dir.path()).load().unwrap_err();
     assert_says(&error.to_string(), "unknown status `dead`");
+    assert_says(&error.to_string(), "restore a backup");
 }
 
 #[test]
