@@ -27,6 +27,7 @@ pub use async_trait::async_trait;
 #[cfg(feature = "runtime")]
 pub use host::{Gateway, HostError, gateways, hostname, resolvers};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
+pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
 pub use model::*;
 #[cfg(feature = "smtp")]
 pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
@@ -34,6 +35,8 @@ pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
 pub use render::{Render, TimeZoneError, Words};
+#[cfg(feature = "runtime")]
+pub use runtime::{BuildError, Builder, Netwatch, RunError};
 pub use sink::StatusSink;
 #[cfg(feature = "runtime")]
 pub use sinks::TextFiles;

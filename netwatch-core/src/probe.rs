@@ -1,9 +1,11 @@
 //! How a device is asked: the trait [`Probe`].
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 
 use crate::model::{Mono, Sample, Settings, TargetId};
@@ -97,13 +99,20 @@ pub trait Probe: Send + Sync {
     /// Asks once, and returns when the result is certain.
     async fn check(&self, check: &Check) -> Sample;
 
-    /// Asks many, reporting each as it finishes. The default runs [`check`](Probe::check) for up to 256 at a time.
+    /// Asks many, reporting each as it finishes. The default runs [`check`](Probe::check) for up to 256 at a time; if
+    /// one panics the others are finished first.
     async fn check_many(&self, due: &[Check], out: &dyn Report) {
+        let panicked = Mutex::new(None);
         stream::iter(due)
-            .for_each_concurrent(CONCURRENT_CHECKS, |check| async move {
-                let sample = self.check(check).await;
-                out.report(&[(check.id, sample)]);
+            .for_each_concurrent(CONCURRENT_CHECKS, |check| async {
+                match AssertUnwindSafe(self.check(check)).catch_unwind().await {
+                    Ok(sample) => out.report(&[(check.id, sample)]),
+                    Err(panic) => *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic),
+                }
             })
             .await;
+        if let Some(panic) = panicked.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            resume_unwind(panic);
+        }
     }
 }

@@ -149,6 +149,8 @@ pub enum Key {
     Told(Arc<str>, Arc<str>),
     /// A notifier, by name.
     Notifier(Arc<str>),
+    /// The sign of life.
+    Alive,
 }
 
 /// One record put in place or taken out.
@@ -171,6 +173,8 @@ pub enum Change {
     PutTold(Told),
     /// The notifier is as given.
     PutNotifier(SavedNotifier),
+    /// netwatch was at work at this time: what answered before still did.
+    PutAlive(Wall),
 }
 
 impl Change {
@@ -185,6 +189,7 @@ impl Change {
             Change::DropMail(id) => Key::Mail(*id),
             Change::PutTold(told) => Key::Told(told.notifier.clone(), told.target.clone()),
             Change::PutNotifier(notifier) => Key::Notifier(notifier.name.clone()),
+            Change::PutAlive(_) => Key::Alive,
         }
     }
 }
@@ -220,6 +225,8 @@ pub struct Saved {
     pub told: BTreeMap<(Arc<str>, Arc<str>), Told>,
     /// By name.
     pub notifiers: BTreeMap<Arc<str>, SavedNotifier>,
+    /// When the last run was last known to be at work.
+    pub alive_at: Option<Wall>,
     /// The highest number any outage, line or mail ever had; the next one is higher.
     pub last_number: u64,
 }
@@ -259,6 +266,7 @@ impl Saved {
                 Change::PutNotifier(notifier) => {
                     self.notifiers.insert(notifier.name.clone(), notifier.clone());
                 }
+                Change::PutAlive(at) => self.alive_at = Some(*at),
             }
         }
     }

@@ -7,39 +7,40 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An instant of the monotonic clock, in nanoseconds since an origin that only this machine knows.
 ///
-/// On Linux the runtime fills it from `CLOCK_MONOTONIC` (clock_gettime(2)); a simulation starts wherever it likes.
+/// On Linux the runtime fills it from `CLOCK_MONOTONIC` (clock_gettime(2)); a simulation starts wherever it likes. What
+/// a restart brings back may lie before the origin, since that is usually the machine's boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Mono(u64);
+pub struct Mono(i64);
 
 impl Mono {
     /// The origin of the clock.
     pub const ZERO: Mono = Mono(0);
 
-    /// An instant this many nanoseconds after the origin.
+    /// An instant this many nanoseconds after the origin; `i64::MAX` of them at most.
     pub const fn from_nanos(nanos: u64) -> Mono {
-        Mono(nanos)
+        Mono(if nanos > i64::MAX as u64 { i64::MAX } else { nanos as i64 })
     }
 
-    /// Nanoseconds since the origin.
+    /// Nanoseconds since the origin; 0 for an instant before it.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        if self.0 > 0 { self.0 as u64 } else { 0 }
     }
 
-    /// This instant, `by` later; the last representable instant if that is out of range.
+    /// This instant, `by` later; saturates.
     #[must_use]
     pub fn plus(self, by: Duration) -> Mono {
-        Mono(self.0.saturating_add(nanos_u64(by)))
+        Mono(self.0.saturating_add(nanos_i64(by)))
     }
 
-    /// This instant, `by` earlier; the origin if that is out of range.
+    /// This instant, `by` earlier, before the origin if need be; saturates.
     #[must_use]
     pub fn minus(self, by: Duration) -> Mono {
-        Mono(self.0.saturating_sub(nanos_u64(by)))
+        Mono(self.0.saturating_sub(nanos_i64(by)))
     }
 
     /// How long after `earlier` this instant is; zero if it is not after it.
     pub fn since(self, earlier: Mono) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
@@ -119,15 +120,9 @@ impl Now {
     }
 
     /// When, on the monotonic clock, the wall clock showed (or will show) `wall`, if it is not set meanwhile.
-    ///
-    /// An instant from before the monotonic clock's origin becomes the origin.
     pub fn mono_at(&self, wall: Wall) -> Mono {
         if wall >= self.wall { self.mono.plus(wall.since(self.wall)) } else { self.mono.minus(self.wall.since(wall)) }
     }
-}
-
-fn nanos_u64(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn nanos_i64(duration: Duration) -> i64 {
@@ -143,7 +138,8 @@ mod tests {
         let now = Now::new(Mono::from_nanos(10_000), Wall::from_unix_nanos(1_000_000));
         assert_eq!(now.wall_at(Mono::from_nanos(4_000)), Wall::from_unix_nanos(994_000));
         assert_eq!(now.mono_at(Wall::from_unix_nanos(994_000)), Mono::from_nanos(4_000));
-        assert_eq!(now.mono_at(Wall::from_unix_nanos(0)), Mono::ZERO);
+        let before_boot = now.mono_at(Wall::from_unix_nanos(0));
+        assert_eq!(now.mono.since(before_boot), Duration::from_millis(1));
     }
 
     #[test]

@@ -1,1 +1,16 @@
-//! The tokio runtime: it carries out what the pure half decides.
+//! The runtime on tokio: it composes probes, the pure half, journal, notifiers and sinks, and carries out what was
+//! decided. It decides nothing itself.
+
+mod builder;
+mod checks;
+mod clock;
+mod delivery;
+mod driver;
+mod journal;
+mod resolve;
+mod sinks;
+mod slices;
+#[cfg(test)]
+mod tests;
+
+pub use builder::{BuildError, Builder, Netwatch, RunError};

@@ -1,0 +1,241 @@
+//! A notifier's mails under way: drafted, written, committed, attempted, tried again.
+//!
+//! A mail is drafted anew at each attempt, from everything owed at that moment, until its content may have reached the
+//! server; from then on it is frozen, and every further copy has the same bytes and the same Message-ID (RFC 5322,
+//! 3.6.4), because a server may take a mail whose answer never arrives (RFC 1047). It is committed before the attempt
+//! begins, so that a crash in the middle finds it again.
+//!
+//! Attempts follow each other after 30 s, doubling to 5 min, with jitter, without end.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher24;
+
+use crate::model::{Content, Line, MailId, Mono, Notification, NotifierPolicy, Now, SavedMail, Wall};
+
+/// The mails of one notifier.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    mails: Vec<Mail>,
+    /// No attempt begins before this.
+    not_before: Mono,
+    failures: u32,
+    pub(super) failing_since: Option<Wall>,
+    pub(super) error: Option<String>,
+}
+
+/// A mail that has left the desk.
+#[derive(Debug)]
+pub(super) struct Mail {
+    pub(super) id: MailId,
+    pub(super) message_id: Arc<str>,
+    pub(super) in_reply_to: Option<Arc<str>>,
+    pub(super) date: Wall,
+    pub(super) recipients: Vec<Arc<str>>,
+    pub(super) lines: Vec<Line>,
+    content: Option<Arc<Content>>,
+    stage: MailStage,
+    /// The server may have it: no other content may bear its lines.
+    pub(super) frozen: bool,
+    /// At least one recipient has it: its lines are told.
+    pub(super) told: bool,
+    /// Attempts for the recipients that do not have it yet.
+    pub(super) attempts: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MailStage {
+    /// Words are being found.
+    Composing,
+    /// Written; it may leave once the commit of this number has taken effect.
+    Committing(u64),
+    /// May leave at this time.
+    Waiting(Mono),
+    /// An attempt is under way.
+    Attempting,
+}
+
+impl Outbox {
+    /// Mails that the last run left are tried at once, as they were.
+    pub(super) fn restore(&mut self, now: Now, mail: &SavedMail, told: bool) {
+        self.mails.push(Mail {
+            id: mail.id,
+            message_id: mail.message_id.clone(),
+            in_reply_to: mail.in_reply_to.clone(),
+            date: mail.date,
+            recipients: mail.recipients.clone(),
+            lines: mail.lines.clone(),
+            content: Some(mail.content.clone()),
+            stage: MailStage::Waiting(now.mono),
+            frozen: true,
+            told,
+            attempts: 0,
+        });
+    }
+
+    /// Whether a new mail may be drafted: none is under way that nobody has yet, and the last attempt is long enough ago.
+    pub(super) fn may_draft(&self, now: Now) -> bool {
+        now.mono >= self.not_before && self.mails.iter().all(|mail| mail.told && mail.stage != MailStage::Attempting)
+    }
+
+    pub(super) fn draft(&mut self, mail: Mail) {
+        self.mails.push(mail);
+    }
+
+    pub(super) fn find(&self, id: MailId) -> Option<&Mail> {
+        self.mails.iter().find(|mail| mail.id == id)
+    }
+
+    pub(super) fn mails_mut(&mut self) -> impl Iterator<Item = &mut Mail> {
+        self.mails.iter_mut()
+    }
+
+    /// Lines that wait in mails that nobody has yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.mails.iter().filter(|mail| !mail.told).map(|mail| mail.lines.len()).sum()
+    }
+
+    /// The words are found: the mail is to be committed. Returns the record; `None` if there is no such mail.
+    pub(super) fn composed(
+        &mut self,
+        id: MailId,
+        content: Content,
+        notifier: &Arc<str>,
+        seq: u64,
+    ) -> Option<SavedMail> {
+        let mail = self.mails.iter_mut().find(|mail| mail.id == id && mail.stage == MailStage::Composing)?;
+        mail.content = Some(Arc::new(content));
+        mail.stage = MailStage::Committing(seq);
+        mail.record(notifier)
+    }
+
+    /// Commits up to this number have taken effect, or need not be waited for.
+    pub(super) fn committed(&mut self, now: Now, seq: u64) {
+        for mail in &mut self.mails {
+            if matches!(mail.stage, MailStage::Committing(needed) if needed <= seq) {
+                mail.stage = MailStage::Waiting(now.mono);
+            }
+        }
+    }
+
+    /// The next mail to attempt, if its time has come. One at a time.
+    pub(super) fn attempt(&mut self, now: Now, notifier: &Arc<str>) -> Option<Notification> {
+        if self.mails.iter().any(|mail| mail.stage == MailStage::Attempting) {
+            return None;
+        }
+        let mail = self.mails.iter_mut().find(|mail| matches!(mail.stage, MailStage::Waiting(at) if at <= now.mono))?;
+        let content = mail.content.clone()?;
+        mail.stage = MailStage::Attempting;
+        let mut notification = Notification::new(mail.id, mail.message_id.clone(), mail.date, Content::default());
+        notification.notifier = notifier.clone();
+        notification.in_reply_to = mail.in_reply_to.clone();
+        notification.recipients = mail.recipients.clone();
+        notification.content = content;
+        notification.lines = mail.lines.clone().into();
+        Some(notification)
+    }
+
+    /// The attempt is over and the mail leaves the outbox.
+    pub(super) fn remove(&mut self, id: MailId) -> Option<Mail> {
+        let at = self.mails.iter().position(|mail| mail.id == id)?;
+        Some(self.mails.remove(at))
+    }
+
+    /// The path works.
+    pub(super) fn succeeded(&mut self, now: Now) {
+        self.failures = 0;
+        self.not_before = now.mono;
+        self.failing_since = None;
+        self.error = None;
+        for mail in &mut self.mails {
+            if matches!(mail.stage, MailStage::Waiting(_)) {
+                mail.stage = MailStage::Waiting(now.mono);
+            }
+        }
+    }
+
+    /// The path failed. Returns when it is tried again.
+    pub(super) fn failed(&mut self, now: Now, policy: &NotifierPolicy, seed: &[u8; 16], error: String) -> Mono {
+        let retry = now.mono.plus(backoff(policy, seed, self.failures, now));
+        self.failures = self.failures.saturating_add(1);
+        self.failing_since = self.failing_since.or(Some(now.wall));
+        self.error = Some(error);
+        self.not_before = retry;
+        retry
+    }
+
+    /// The mail stays, to be tried again at this time.
+    pub(super) fn keep(&mut self, mut mail: Mail, until: Mono) {
+        mail.stage = MailStage::Waiting(until);
+        self.mails.push(mail);
+    }
+
+    /// When [`attempt`](Outbox::attempt) or [`may_draft`](Outbox::may_draft) may change their answer by time alone.
+    /// `release` is when the desk would let a mail leave.
+    pub(super) fn timeout(&self, release: Option<Mono>) -> Option<Mono> {
+        if self.mails.iter().any(|mail| mail.stage == MailStage::Attempting) {
+            return None;
+        }
+        let waiting = self.mails.iter().filter_map(|mail| match mail.stage {
+            MailStage::Waiting(at) => Some(at),
+            _ => None,
+        });
+        let free = self.mails.iter().all(|mail| mail.told);
+        let draft = release.filter(|_| free).map(|release| release.max(self.not_before));
+        waiting.chain(draft).min()
+    }
+}
+
+impl Mail {
+    pub(super) fn new(
+        id: MailId,
+        message_id: Arc<str>,
+        date: Wall,
+        recipients: Vec<Arc<str>>,
+        lines: Vec<Line>,
+    ) -> Mail {
+        let (in_reply_to, content, stage) = (None, None, MailStage::Composing);
+        Mail {
+            id,
+            message_id,
+            in_reply_to,
+            date,
+            recipients,
+            lines,
+            content,
+            stage,
+            frozen: false,
+            told: false,
+            attempts: 0,
+        }
+    }
+
+    /// What the journal keeps of it; `None` before it has words.
+    pub(super) fn record(&self, notifier: &Arc<str>) -> Option<SavedMail> {
+        let content = self.content.clone()?;
+        let (message_id, lines) = (self.message_id.clone(), self.lines.clone());
+        let mut saved = SavedMail::new(self.id, notifier.clone(), message_id, self.date, content, lines);
+        saved.in_reply_to = self.in_reply_to.clone();
+        saved.recipients = self.recipients.clone();
+        Some(saved)
+    }
+
+    /// Its subject, once it has words.
+    pub(super) fn subject(&self) -> String {
+        self.content.as_ref().map(|content| content.subject.clone()).unwrap_or_default()
+    }
+}
+
+/// How long to wait after that many failures before this one: doubling, and up to a tenth less, so that many notifiers
+/// of one dead server do not knock together.
+pub(super) fn backoff(policy: &NotifierPolicy, seed: &[u8; 16], failures: u32, now: Now) -> Duration {
+    let doubled = policy.retry_first.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX));
+    let wait = doubled.min(policy.retry_max);
+    let mut hasher = SipHasher24::new_with_key(seed);
+    hasher.write(policy.name.as_bytes());
+    hasher.write_u64(now.mono.as_nanos());
+    let share = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
+    wait - wait / 10 * share / 1000
+}

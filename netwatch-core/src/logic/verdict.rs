@@ -1,0 +1,192 @@
+//! What a sample says: answered, silent or unknown; and whether the answers of the last checks deserve a warning.
+
+use crate::model::{Cause, Echo, Rtt, Sample, Settings};
+
+/// What a check says of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// At least one reply.
+    Answered,
+    /// Every echo is known to be lost.
+    Silent,
+    /// Neither: netwatch cannot tell.
+    Unknown(Cause),
+}
+
+impl Verdict {
+    /// The verdict on a sample. One without echoes says nothing.
+    pub fn of(sample: &Sample) -> Verdict {
+        let mut unknown = sample.echoes.is_empty().then_some(Cause::NoResult);
+        for echo in sample.echoes.iter() {
+            match echo {
+                Echo::Reply(_) => return Verdict::Answered,
+                Echo::Lost(_) => {}
+                Echo::Unknown(cause) => unknown = unknown.or(Some(cause)),
+            }
+        }
+        unknown.map_or(Verdict::Silent, Verdict::Unknown)
+    }
+}
+
+/// How many checks a warning looks back on.
+const CHECKS: usize = 6;
+
+/// The last six answered checks of a target.
+///
+/// A silent check empties it: an outage's loss is told as the outage, not once more as a warning. Unknown echoes
+/// count neither as answered nor as lost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window {
+    checks: [Check; CHECKS],
+    len: u8,
+    next: u8,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Check {
+    rtt: Rtt,
+    asked: u16,
+    lost: u16,
+}
+
+impl Window {
+    /// An empty window.
+    pub fn new() -> Window {
+        Window::default()
+    }
+
+    /// Takes up an answered check; its RTT is quantised as history keeps it.
+    pub fn push(&mut self, sample: &Sample) {
+        let Some(rtt) = sample.median_rtt() else { return };
+        let lost = u16::try_from(sample.lost()).unwrap_or(u16::MAX);
+        let asked = u16::try_from(sample.lost().saturating_add(sample.replies())).unwrap_or(u16::MAX);
+        if let Some(place) = self.checks.get_mut(usize::from(self.next)) {
+            *place = Check { rtt: rtt.quantised(), asked, lost };
+        }
+        self.next = (self.next + 1) % CHECKS as u8;
+        self.len = (self.len + 1).min(CHECKS as u8);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Window::default();
+    }
+
+    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if there is no check.
+    pub fn rtt(&self) -> Option<Rtt> {
+        let mut rtts = self.checks.map(|check| check.rtt);
+        let rtts = rtts.get_mut(..usize::from(self.len))?;
+        rtts.sort_unstable();
+        rtts.get(rtts.len().checked_sub(1)? / 2).copied()
+    }
+
+    /// The share of lost echoes, from 0 to 1.
+    ///
+    /// A window that is not yet full is judged as if the missing checks had been answered: one lost echo in the first
+    /// check after a start is not 20 %.
+    pub fn loss(&self) -> f64 {
+        let held = self.checks.iter().take(usize::from(self.len));
+        let (asked, lost) = held.fold((0_u32, 0_u32), |(asked, lost), check| {
+            (asked + u32::from(check.asked), lost + u32::from(check.lost))
+        });
+        if asked == 0 {
+            return 0.0;
+        }
+        let full = f64::from(asked) * CHECKS as f64 / f64::from(self.len);
+        f64::from(lost) / full
+    }
+
+    /// Whether the target deserves a warning. One that is given stays until both values are below 4/5 of their
+    /// thresholds.
+    pub fn warns(&self, settings: &Settings, already: bool) -> bool {
+        let scale = if already { 0.8 } else { 1.0 };
+        let limit = settings.warn_rtt.as_secs_f64() * scale;
+        let rtt = self.rtt().map_or(0.0, |rtt| rtt.as_duration().as_secs_f64());
+        let slow = if already { rtt >= limit } else { rtt > limit };
+        slow || (settings.warn_loss > 0.0 && self.loss() >= settings.warn_loss * scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Loss, Mono, TargetId};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn sample(replies: usize, lost: usize, unknown: usize, rtt: Duration) -> Sample {
+        let echoes = std::iter::repeat_n(Echo::Lost(Loss::NoReply), lost)
+            .chain(std::iter::repeat_n(Echo::Unknown(Cause::QueueFull), unknown))
+            .chain(std::iter::repeat_n(Echo::Reply(Rtt::from_duration(rtt)), replies));
+        Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes.collect())
+    }
+
+    const FAST: Duration = Duration::from_millis(2);
+
+    proptest! {
+        #[test]
+        fn one_reply_answers_and_one_unknown_is_never_silence(
+            replies in 0_usize..4, lost in 0_usize..4, unknown in 0_usize..4,
+        ) {
+            let expected = match (replies, lost, unknown) {
+                (1.., _, _) => Verdict::Answered,
+                (0, 1.., 0) => Verdict::Silent,
+                (0, _, 1..) => Verdict::Unknown(Cause::QueueFull),
+                (0, 0, 0) => Verdict::Unknown(Cause::NoResult),
+            };
+            prop_assert_eq!(Verdict::of(&sample(replies, lost, unknown, FAST)), expected);
+        }
+    }
+
+    #[test]
+    fn a_warning_for_loss_begins_at_the_threshold_and_ends_below_four_fifths_of_it() {
+        let settings = Settings::default();
+        let mut window = Window::new();
+        for _ in 0..6 {
+            window.push(&sample(4, 1, 0, FAST));
+        }
+        assert!(window.warns(&settings, false), "6 of 30 are 20 %");
+        window.push(&sample(5, 0, 0, FAST));
+        assert!(!window.warns(&settings, false), "5 of 30 would not begin a warning");
+        assert!(window.warns(&settings, true), "but they keep one: 16.7 % is not below 16 %");
+        window.push(&sample(5, 0, 0, FAST));
+        assert!(!window.warns(&settings, true), "4 of 30 end it");
+    }
+
+    #[test]
+    fn a_warning_for_rtt_begins_above_the_threshold_and_ends_below_four_fifths_of_it() {
+        let settings = Settings::default();
+        let mut window = Window::new();
+        window.push(&sample(5, 0, 0, Duration::from_millis(150)));
+        assert!(!window.warns(&settings, false), "exactly the threshold is not above it");
+        for _ in 0..6 {
+            window.push(&sample(5, 0, 0, Duration::from_millis(152)));
+        }
+        assert!(window.warns(&settings, false));
+        for _ in 0..6 {
+            window.push(&sample(5, 0, 0, Duration::from_millis(125)));
+        }
+        assert!(window.warns(&settings, true) && !window.warns(&settings, false));
+        for _ in 0..6 {
+            window.push(&sample(5, 0, 0, Duration::from_millis(118)));
+        }
+        assert!(!window.warns(&settings, true));
+    }
+
+    #[test]
+    fn one_lost_echo_after_a_start_is_no_warning() {
+        let mut window = Window::new();
+        window.push(&sample(4, 1, 0, FAST));
+        assert!(!window.warns(&Settings::default(), false));
+    }
+
+    #[test]
+    fn unknown_echoes_are_not_loss() {
+        let mut window = Window::new();
+        for _ in 0..6 {
+            window.push(&sample(1, 0, 4, FAST));
+        }
+        assert_eq!(window.loss(), 0.0);
+    }
+}

@@ -1,0 +1,314 @@
+//! Which checks are under way: every check that is handed out comes back as exactly one sample.
+//!
+//! Probes are other people's code. They may report twice, late, for the wrong target, with nothing in it, or not at
+//! all; whatever they do, a check ends once, and never as a silence that nobody observed.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::model::{Cause, Mono, Sample, Settings, TargetId};
+use crate::probe::{CheckId, Report};
+
+/// How long after its deadline a check may still be reported.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+/// How many checks of one target may be under way: one that ends while the next begins. A check that fills its whole
+/// interval needs this, and nothing needs more.
+const PER_TARGET: u8 = 2;
+
+/// Where probes put their samples. Reporting takes a lock for the time of a copy, and wakes the driver.
+#[derive(Default)]
+pub(super) struct Inbox {
+    batch: Mutex<Batch>,
+    wake: Notify,
+}
+
+/// What came in since the last look.
+#[derive(Default)]
+pub(super) struct Batch {
+    samples: Vec<(CheckId, Sample)>,
+    ended: Vec<CheckId>,
+    /// The probes that panicked, by their place in the driver's list.
+    pub(super) panicked: Vec<usize>,
+}
+
+impl Inbox {
+    /// These checks will not be reported any more: their slice is over.
+    pub(super) fn ended(&self, checks: impl Iterator<Item = CheckId>) {
+        self.lock().ended.extend(checks);
+        self.wake.notify_one();
+    }
+
+    /// The probe at this place panicked.
+    pub(super) fn panicked(&self, probe: usize) {
+        self.lock().panicked.push(probe);
+        self.wake.notify_one();
+    }
+
+    /// Swaps what came in with `spare`, whose memory is used again.
+    pub(super) fn swap(&self, spare: &mut Batch) {
+        spare.samples.clear();
+        spare.ended.clear();
+        spare.panicked.clear();
+        mem::swap(&mut *self.lock(), spare);
+    }
+
+    /// Returns when something has come in.
+    pub(super) async fn filled(&self) {
+        self.wake.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Report for Inbox {
+    fn report(&self, samples: &[(CheckId, Sample)]) {
+        self.lock().samples.extend_from_slice(samples);
+        self.wake.notify_one();
+    }
+}
+
+/// A check that has not ended.
+struct Open {
+    target: TargetId,
+    at: Mono,
+    pings: u16,
+    /// Its sample is out already, as unknown; the probe is still at it.
+    given_up: bool,
+}
+
+/// What becomes of checks of which nothing was heard and nothing will be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Silence {
+    /// They are unknown, for this cause.
+    Is(Cause),
+    /// Nothing: netwatch itself dropped them, at its end.
+    Untold,
+}
+
+/// The book of checks under way.
+pub(super) struct Checks {
+    last: u64,
+    open: HashMap<CheckId, Open>,
+    busy: Vec<u8>,
+    give_up: BinaryHeap<Reverse<(Mono, CheckId)>>,
+    /// Finished before their time: checks are handed out a little ahead, and some probes do not wait.
+    early: Vec<Sample>,
+}
+
+impl Checks {
+    /// An empty book for this many targets.
+    pub(super) fn new(targets: usize) -> Checks {
+        Checks { last: 0, open: HashMap::new(), busy: vec![0; targets], give_up: BinaryHeap::new(), early: Vec::new() }
+    }
+
+    /// Opens a check, unless the target's earlier ones are still under way.
+    pub(super) fn open(&mut self, target: TargetId, at: Mono, settings: &Arc<Settings>) -> Option<CheckId> {
+        let busy = self.busy.get_mut(target.index())?;
+        if *busy >= PER_TARGET {
+            return None;
+        }
+        *busy = busy.saturating_add(1);
+        self.last = self.last.saturating_add(1);
+        let id = CheckId::new(self.last);
+        self.open.insert(id, Open { target, at, pings: settings.pings, given_up: false });
+        self.give_up.push(Reverse((give_up_at(at, settings), id)));
+        Some(id)
+    }
+
+    /// A check that cannot be made: it ends, unknown, at the moment it was planned for.
+    pub(super) fn not_made(&mut self, target: TargetId, at: Mono, pings: u16, cause: Cause) {
+        self.early.push(Sample::unknown(target, at, at, pings, cause));
+    }
+
+    /// Takes in what was reported, and adds to `out` the sample of every check that has ended by now.
+    pub(super) fn collect(&mut self, now: Mono, batch: &mut Batch, silence: Silence, out: &mut Vec<Sample>) {
+        self.release(now, out);
+        for (id, sample) in batch.samples.drain(..) {
+            let Some(check) = self.close(id) else { continue };
+            if check.given_up {
+                continue;
+            }
+            let sample = accept(now, &check, sample);
+            if sample.ended > now { self.early.push(sample) } else { out.push(sample) }
+        }
+        let Silence::Is(silence) = silence else { return };
+        for id in batch.ended.drain(..) {
+            let Some(check) = self.close(id) else { continue };
+            if !check.given_up {
+                out.push(Sample::unknown(check.target, check.at, now, check.pings, silence));
+            }
+        }
+        self.expire(now, silence, out);
+    }
+
+    /// When the next check is given up, or the next early sample has its time.
+    pub(super) fn next(&mut self) -> Option<Mono> {
+        while let Some(Reverse((_, id))) = self.give_up.peek() {
+            if self.open.contains_key(id) {
+                break;
+            }
+            self.give_up.pop();
+        }
+        let early = self.early.iter().map(|sample| sample.ended);
+        early.chain(self.give_up.peek().map(|Reverse((at, _))| *at)).min()
+    }
+
+    fn close(&mut self, id: CheckId) -> Option<Open> {
+        let check = self.open.remove(&id)?;
+        if let Some(busy) = self.busy.get_mut(check.target.index()) {
+            *busy = busy.saturating_sub(1);
+        }
+        Some(check)
+    }
+
+    fn release(&mut self, now: Mono, out: &mut Vec<Sample>) {
+        out.extend(self.early.extract_if(.., |sample| sample.ended <= now));
+    }
+
+    fn expire(&mut self, now: Mono, silence: Cause, out: &mut Vec<Sample>) {
+        while let Some(Reverse((at, id))) = self.give_up.peek() {
+            if *at > now {
+                return;
+            }
+            if let Some(check) = self.open.get_mut(id)
+                && !check.given_up
+            {
+                check.given_up = true;
+                out.push(Sample::unknown(check.target, check.at, now, check.pings, silence));
+            }
+            self.give_up.pop();
+        }
+    }
+}
+
+/// When a check that begins at `at` is given up.
+pub(super) fn give_up_at(at: Mono, settings: &Settings) -> Mono {
+    at.plus(settings.check_duration()).plus(GRACE)
+}
+
+/// What a probe reported, made fit for the logic: of the right target and plan, with echoes, and not from the future.
+///
+/// A sample without echoes, or of another target, tells nothing of this one. "Every echo was lost" is true of no echo
+/// at all, so it must not get further than this.
+fn accept(now: Mono, check: &Open, mut sample: Sample) -> Sample {
+    if sample.target != check.target || sample.echoes.is_empty() {
+        return Sample::unknown(check.target, check.at, now, check.pings, Cause::NoResult);
+    }
+    sample.at = check.at;
+    sample.ended = sample.ended.min(now.max(check.at));
+    sample.last_reply = sample.last_reply.map(|reply| reply.min(sample.ended));
+    sample
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Echo, Echoes, Loss, Rtt};
+
+    fn target() -> TargetId {
+        TargetId::from_index(0)
+    }
+
+    fn seconds(seconds: u64) -> Mono {
+        Mono::ZERO.plus(Duration::from_secs(seconds))
+    }
+
+    fn reply(target: TargetId, at: Mono) -> Sample {
+        Sample::new(target, at, at, [Echo::Reply(Rtt::default())].into_iter().collect())
+    }
+
+    fn collect(checks: &mut Checks, now: Mono, inbox: &Inbox) -> Vec<Sample> {
+        let (mut batch, mut out) = (Batch::default(), Vec::new());
+        inbox.swap(&mut batch);
+        checks.collect(now, &mut batch, Silence::Is(Cause::NoResult), &mut out);
+        out
+    }
+
+    fn one_open() -> (Checks, Inbox, CheckId) {
+        let mut checks = Checks::new(2);
+        let id = checks.open(target(), seconds(10), &Arc::default()).expect("the first check of a target");
+        (checks, Inbox::default(), id)
+    }
+
+    fn is_unknown(sample: &Sample, cause: Cause) -> bool {
+        sample.echoes.iter().all(|echo| echo == Echo::Unknown(cause))
+    }
+
+    #[test]
+    fn a_check_reported_twice_counts_once() {
+        let (mut checks, inbox, id) = one_open();
+        inbox.report(&[(id, reply(target(), seconds(11))), (id, reply(target(), seconds(11)))]);
+        assert_eq!(collect(&mut checks, seconds(11), &inbox).len(), 1);
+        inbox.report(&[(id, reply(target(), seconds(11)))]);
+        inbox.ended([id].into_iter());
+        assert!(collect(&mut checks, seconds(12), &inbox).is_empty());
+        assert_eq!(checks.next(), None, "nothing is waited for any more");
+    }
+
+    #[test]
+    fn a_check_that_nobody_reports_is_unknown_after_its_deadline_and_some_slack() {
+        let (mut checks, inbox, id) = one_open();
+        assert_eq!(checks.next(), Some(seconds(10 + 6 + 1)));
+        assert!(collect(&mut checks, seconds(16), &inbox).is_empty());
+        let out = collect(&mut checks, seconds(17), &inbox);
+        assert!(is_unknown(&out[0], Cause::NoResult) && out[0].at == seconds(10) && out[0].echoes.len() == 5);
+        inbox.report(&[(id, reply(target(), seconds(17)))]);
+        assert!(collect(&mut checks, seconds(18), &inbox).is_empty(), "what comes after that is too late");
+    }
+
+    #[test]
+    fn a_slice_that_ends_without_a_word_leaves_unknown() {
+        let (mut checks, inbox, id) = one_open();
+        inbox.ended([id].into_iter());
+        assert!(is_unknown(&collect(&mut checks, seconds(11), &inbox)[0], Cause::NoResult));
+    }
+
+    #[test]
+    fn no_echo_at_all_is_not_a_silence() {
+        let (mut checks, inbox, id) = one_open();
+        inbox.report(&[(id, Sample::new(target(), seconds(10), seconds(11), Echoes::new()))]);
+        assert!(is_unknown(&collect(&mut checks, seconds(11), &inbox)[0], Cause::NoResult));
+    }
+
+    #[test]
+    fn a_sample_of_another_target_does_not_speak_for_this_one() {
+        let (mut checks, inbox, id) = one_open();
+        let other = TargetId::from_index(1);
+        let lost = [Echo::Lost(Loss::NoReply)].into_iter().collect();
+        inbox.report(&[(id, Sample::new(other, seconds(10), seconds(11), lost))]);
+        let out = collect(&mut checks, seconds(11), &inbox);
+        assert!(out.len() == 1 && out[0].target == target() && is_unknown(&out[0], Cause::NoResult));
+    }
+
+    #[test]
+    fn what_is_finished_before_its_time_waits_for_it() {
+        let (mut checks, inbox, id) = one_open();
+        inbox.report(&[(id, reply(target(), seconds(20)))]);
+        assert!(collect(&mut checks, seconds(9), &inbox).is_empty());
+        assert_eq!(checks.next(), Some(seconds(10)));
+        let out = collect(&mut checks, seconds(10), &inbox);
+        assert_eq!((out[0].ended, out[0].last_reply), (seconds(10), Some(seconds(10))));
+    }
+
+    #[test]
+    fn a_probe_that_never_comes_back_is_not_asked_without_end() {
+        let mut checks = Checks::new(1);
+        let settings = Arc::default();
+        let first = checks.open(target(), seconds(0), &settings).expect("the first");
+        assert!(checks.open(target(), seconds(10), &settings).is_some(), "one may begin while the other ends");
+        let inbox = Inbox::default();
+        assert_eq!(collect(&mut checks, seconds(100), &inbox).len(), 2, "both are given up");
+        assert!(checks.open(target(), seconds(100), &settings).is_none(), "but the probe still holds them");
+        inbox.ended([first].into_iter());
+        assert!(collect(&mut checks, seconds(101), &inbox).is_empty());
+        assert!(checks.open(target(), seconds(110), &settings).is_some());
+    }
+}

@@ -1,0 +1,286 @@
+//! The driver: one task that owns the pure half, brings it what happened, and carries out what it decides.
+//!
+//! It waits for nothing but time and news. Whatever may be slow (probes, names, disk, mail servers, sinks) runs beside
+//! it and answers by a channel.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::RunError;
+use super::checks::{Batch, Checks, Inbox, Silence};
+use super::clock::Clock;
+use super::delivery::{Deliveries, Done};
+use super::journal::{Answer, JournalThread};
+use super::resolve::{Addresses, Found, Resolver};
+use super::sinks::Sinks;
+use super::slices::Slices;
+use crate::logic::{Due, Monitor, Output, Schedule};
+use crate::model::{Cause, Event, Mono, Now, Plan, Sample};
+use crate::probe::{Check, Probe};
+
+/// The shortest time between two ticks: at most 20 a second.
+const TICK: Duration = Duration::from_millis(50);
+/// How far ahead of their time checks are handed out: two ticks, so that none comes late.
+const AHEAD: Duration = Duration::from_millis(100);
+/// A driver that wakes up this much too late stood still: what it missed is not caught up.
+const STALL: Duration = Duration::from_millis(500);
+/// How often at most a probe's panics are told.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// The end has two seconds. Mails under way may finish until then,
+const STOP_MAILS: Duration = Duration::from_millis(400);
+/// the journal until then,
+const STOP_JOURNAL: Duration = Duration::from_millis(1300);
+/// and the sinks until then.
+const STOP_SINKS: Duration = Duration::from_millis(1800);
+
+/// A probe and who is asked by it.
+pub(super) struct Prober {
+    /// Its name in the plan.
+    pub(super) name: Arc<str>,
+    /// The probe.
+    pub(super) probe: Arc<dyn Probe>,
+    /// When its last panic was told.
+    pub(super) complained: Option<Mono>,
+}
+
+/// All that the driver owns.
+pub(super) struct Driver {
+    pub(super) clock: Clock,
+    pub(super) plan: Arc<Plan>,
+    pub(super) monitor: Monitor,
+    pub(super) schedule: Schedule,
+    pub(super) probers: Vec<Prober>,
+    /// For each target of the plan, the place of its probe in `probers`.
+    pub(super) prober_of: Vec<usize>,
+    pub(super) addresses: Addresses,
+    pub(super) resolver: Resolver,
+    pub(super) checks: Checks,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) spare: Batch,
+    pub(super) slices: Slices,
+    pub(super) journal: JournalThread,
+    pub(super) deliveries: Deliveries,
+    pub(super) sinks: Sinks,
+}
+
+/// What the driver may be told between two ticks.
+enum News {
+    Stop,
+    Journal(Answer),
+    Mail(Done),
+    Name(Found),
+    Tick,
+}
+
+impl Driver {
+    /// Runs until `stop` is told (or its sender dropped), then saves everything.
+    pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), RunError> {
+        let mut now = self.clock.now();
+        let mut planned = now.mono;
+        let mut last_failure = None;
+        self.sinks.start(self.monitor.start(now));
+        loop {
+            self.tick(now, planned);
+            let earliest = now.mono.plus(TICK);
+            loop {
+                planned = self.next(earliest);
+                match self.news(&mut stop, earliest, planned).await {
+                    News::Tick => break,
+                    News::Stop => return self.finish(last_failure).await,
+                    News::Journal(answer) => last_failure = self.committed(answer),
+                    News::Mail(done) => self.done(done),
+                    News::Name(found) => self.addresses.learn(&found),
+                }
+            }
+            now = self.clock.now();
+        }
+    }
+
+    async fn news(&mut self, stop: &mut oneshot::Receiver<()>, earliest: Mono, planned: Mono) -> News {
+        let (clock, inbox) = (self.clock, &self.inbox);
+        let filled = async {
+            clock.sleep_until(earliest).await;
+            inbox.filled().await;
+        };
+        tokio::select! {
+            biased;
+            _ = &mut *stop => News::Stop,
+            answer = self.journal.answer() => News::Journal(answer),
+            done = self.deliveries.done() => News::Mail(done),
+            found = self.resolver.found() => News::Name(found),
+            () = clock.sleep_until(planned) => News::Tick,
+            () = filled => News::Tick,
+        }
+    }
+
+    /// When the next tick has something to do, if nothing comes in before.
+    fn next(&mut self, earliest: Mono) -> Mono {
+        let due = self.schedule.next().map(|at| at.minus(AHEAD));
+        let times = [due, self.monitor.poll_timeout(), self.checks.next()];
+        times.into_iter().flatten().min().unwrap_or(earliest.plus(COMPLAIN_EVERY)).max(earliest)
+    }
+
+    fn tick(&mut self, now: Now, planned: Mono) {
+        let stalled = now.mono.since(planned) > STALL;
+        let silence = Silence::Is(if stalled { Cause::Stalled } else { Cause::NoResult });
+        let samples = self.collect(now, silence);
+        self.take(now, &samples);
+        if self.monitor.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.monitor.handle_timeout(now);
+        }
+        self.hand_out(now, stalled);
+        self.sinks.complain(now);
+        self.carry_out(now);
+    }
+
+    fn collect(&mut self, now: Now, silence: Silence) -> Vec<Sample> {
+        let (mut batch, mut samples) = (mem::take(&mut self.spare), Vec::new());
+        self.inbox.swap(&mut batch);
+        for place in batch.panicked.drain(..) {
+            if let Some(prober) = self.probers.get_mut(place)
+                && prober.complained.is_none_or(|at| now.mono.since(at) >= COMPLAIN_EVERY)
+            {
+                prober.complained = Some(now.mono);
+                let message = format!("the probe {:?} panicked; this is a defect in it", prober.name);
+                tracing::error!("{message}");
+                self.sinks.event(Event::Trouble { at: now.wall, component: "probes", message });
+            }
+        }
+        self.checks.collect(now.mono, &mut batch, silence, &mut samples);
+        self.spare = batch;
+        samples
+    }
+
+    fn take(&mut self, now: Now, samples: &[Sample]) {
+        if !samples.is_empty() {
+            self.sinks.samples(samples);
+            self.monitor.handle_samples(now, samples);
+        }
+    }
+
+    /// Hands out the checks that begin soon. Those that a standstill made late are not made.
+    fn hand_out(&mut self, now: Now, stalled: bool) {
+        let mut due = Vec::new();
+        if self.schedule.next().is_some_and(|at| at.plus(TICK) < now.mono) {
+            self.schedule.skip_to(now.mono, &mut due);
+            let cause = if stalled { Cause::Stalled } else { Cause::NotSent };
+            for Due { target, at, .. } in due.drain(..) {
+                let pings = self.plan.target(target).map_or(1, |target| target.settings.pings);
+                self.checks.not_made(target, at, pings, cause);
+            }
+        }
+        self.schedule.poll_due(now.mono.plus(AHEAD), &mut due);
+        let mut slices: BTreeMap<usize, Vec<Check>> = BTreeMap::new();
+        for Due { target: id, at, .. } in due {
+            let (Some(target), Some(prober)) = (self.plan.target(id), self.prober_of.get(id.index())) else { continue };
+            let opened = self.addresses.of(id, now.mono).and_then(|address| {
+                let check = self.checks.open(id, at, &target.settings).ok_or(Cause::NoResult)?;
+                Ok(Check::new(check, id, target.name.clone(), address, at, target.settings.clone()))
+            });
+            match opened {
+                Ok(check) => slices.entry(*prober).or_default().push(check),
+                Err(cause) => self.checks.not_made(id, at, target.settings.pings, cause),
+            }
+        }
+        for (place, checks) in slices {
+            if let Some(prober) = self.probers.get(place) {
+                self.slices.hand_over(now.mono, place, prober.probe.clone(), checks);
+            }
+        }
+    }
+
+    /// Carries out what the monitor has decided, in its order.
+    fn carry_out(&mut self, now: Now) {
+        while let Some(output) = self.monitor.poll_output() {
+            match output {
+                Output::Commit(commit) => self.journal.commit(commit),
+                Output::Transition(transition) => self.sinks.transition(transition),
+                Output::Event(event) => self.sinks.event(event),
+                Output::Compose(draft) => {
+                    if let Some(Done::Composed { mail, content, broken }) = self.deliveries.compose(draft) {
+                        self.composed(now, broken);
+                        self.monitor.handle_composed(now, mail, content);
+                    }
+                }
+                Output::Deliver(notification) => self.deliveries.deliver(notification),
+            }
+        }
+        self.sinks.flush();
+    }
+
+    fn composed(&mut self, now: Now, broken: bool) {
+        if broken {
+            let message = "the words of a mail could not be found (the renderer panicked); it leaves with bare facts";
+            self.sinks.event(Event::Trouble { at: now.wall, component: "render", message: message.into() });
+        }
+    }
+
+    fn committed(&mut self, answer: Answer) -> Option<String> {
+        let now = self.clock.now();
+        match &answer.result {
+            Ok(()) => self.monitor.handle_committed(now, answer.seq),
+            Err(error) => self.monitor.handle_commit_failed(now, answer.seq, error),
+        }
+        self.carry_out(now);
+        answer.result.err()
+    }
+
+    fn done(&mut self, done: Done) {
+        let now = self.clock.now();
+        match done {
+            Done::Composed { mail, content, broken } => {
+                self.composed(now, broken);
+                self.monitor.handle_composed(now, mail, content);
+            }
+            Done::Delivered { mail, result } => self.monitor.handle_delivered(now, mail, result),
+        }
+        self.carry_out(now);
+    }
+
+    /// Ends in order, each step bounded: checks under way are dropped (they tell nothing), mails under way get a
+    /// moment (one that is cut off stays frozen and is sent again), the journal gets what is unsaved, then the sinks
+    /// finish.
+    async fn finish(mut self, mut last_failure: Option<String>) -> Result<(), RunError> {
+        let begun = Instant::now();
+        self.slices.stop();
+        let now = self.clock.now();
+        let samples = self.collect(now, Silence::Untold);
+        self.take(now, &samples);
+        self.carry_out(now);
+        let _ = timeout_at(begun + STOP_MAILS, async {
+            while !self.deliveries.is_idle() {
+                tokio::select! {
+                    done = self.deliveries.done() => self.done(done),
+                    answer = self.journal.answer() => last_failure = self.committed(answer),
+                }
+            }
+        })
+        .await;
+        self.deliveries.close();
+        let now = self.clock.now();
+        self.monitor.handle_stop(now);
+        self.carry_out(now);
+        let answered = timeout_at(begun + STOP_JOURNAL, async {
+            while self.journal.waiting() > 0 {
+                let answer = self.journal.answer().await;
+                last_failure = self.committed(answer);
+            }
+            self.journal.close().await;
+        });
+        let answered = answered.await.is_ok();
+        if timeout_at(begun + STOP_SINKS, self.sinks.stop()).await.is_err() {
+            tracing::warn!("not every sink came to its end in time");
+        }
+        match (answered, last_failure) {
+            (true, None) => Ok(()),
+            (true, Some(reason)) => Err(RunError::NotSaved { reason }),
+            (false, _) => Err(RunError::NotSaved { reason: "the journal gave no answer in time".into() }),
+        }
+    }
+}
