@@ -45,8 +45,10 @@ fn resolve_smtp(
         }
         _ => None,
     };
-    let (server, from) = (smtp.server.as_ref()?, raw.from.as_ref()?);
-    let mut config = SmtpConfig::new(server.value.as_str(), from.value.as_str()).with_security(security);
+    let server = smtp.server.as_ref()?;
+    // Where the sender is missing, that has been said; the rest can be judged all the same.
+    let from = raw.from.as_ref().map_or("netwatch@localhost", |from| from.value.as_str());
+    let mut config = SmtpConfig::new(server.value.as_str(), from).with_security(security);
     config.port = smtp.port.unwrap_or(config.port);
     config.timeout = smtp.attempt_timeout.unwrap_or(config.timeout);
     config.to = policy.recipients.clone();

@@ -187,7 +187,7 @@ fn read_probe(section: &mut Section, problems: &mut Problems) {
         "icmp" => {}
         "tcp" | "http" | "dns" | "exec" => {
             let title = format!("the probe \"{kind}\" is not available in this version");
-            problems.error(probe.place, title, "netwatch can only ping it", help);
+            problems.error(probe.place, title, "this version can only ping it", help);
         }
         _ => problems.error(probe.place, "this is not a probe that netwatch knows", "unknown probe", help),
     }

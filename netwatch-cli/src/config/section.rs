@@ -160,7 +160,7 @@ impl Section {
         };
         if value < least || value > most {
             let help = format!("write a time from {} to {}", short(least), short(most));
-            problems.error(found.place, format!("`{key}` is out of range"), "this does not work", help);
+            problems.error(found.place, format!("`{key}` is out of range"), "too small or too large", help);
             return None;
         }
         Some(At::new(value, found.place))
@@ -179,7 +179,7 @@ impl Section {
             None => wrong_type(key, "a whole number", &found.value, &help, found.place, problems),
             Some(number) if (least..=most).contains(&number) => Some(At::new(number, found.place)),
             Some(_) => {
-                problems.error(found.place, format!("`{key}` is out of range"), "this does not work", help);
+                problems.error(found.place, format!("`{key}` is out of range"), "too small or too large", help);
                 None
             }
         }
@@ -202,7 +202,7 @@ impl Section {
         match share {
             Some(share) if (0.0..=1.0).contains(&share) => Some(At::new(share, found.place)),
             Some(_) => {
-                problems.error(found.place, format!("`{key}` is out of range"), "this does not work", help);
+                problems.error(found.place, format!("`{key}` is out of range"), "too small or too large", help);
                 None
             }
             None => wrong_type(key, "a share", &found.value, &help, found.place, problems),
