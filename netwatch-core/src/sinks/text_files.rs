@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_status_file_is_written_at_the_stop_although_nothing_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server_status.txt");
+        let files = TextFiles::new(dir.path());
+        files.start(&start()).await;
+        becomes(&path, |text| !text.is_empty()).await;
+        fs::remove_file(&path).unwrap();
+        files.stop().await;
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
     async fn the_status_file_is_replaced_at_most_once_a_second() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server_status.txt");
@@ -261,8 +273,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let later = dir.path().join("later");
         let files = TextFiles::new(&later);
+        let logs_alone = TextFiles::new(&later);
         files.start(&start()).await;
-        files.events(&[trouble("while away")]).await;
+        logs_alone.events(&[trouble("while away")]).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         fs::create_dir(&later).unwrap();
         becomes(&later.join("server_status.txt"), |text| text.contains("olt-1")).await;
