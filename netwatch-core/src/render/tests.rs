@@ -10,7 +10,7 @@ use crate::model::{Line, LineId, LineKind, Locale, MailId, Outage, OutageId, Sub
 const AT: Wall = Wall::from_unix_nanos(1_795_330_200_000_000_000);
 
 /// Names that have broken mails and pages elsewhere.
-pub(crate) const HOSTILE: [&str; 14] = [
+const HOSTILE: [&str; 14] = [
     "a\r\nBcc: victim@example.net",
     "a\nb",
     "a\rb",

@@ -1,5 +1,7 @@
 //! What a server said, fit for a log: one bounded line without the login that some servers echo.
 
+use std::error::Error as _;
+
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::commands::Auth;
@@ -33,9 +35,14 @@ impl Redactor {
 
     /// What went wrong, in one line: `550 5.1.1 no such user`, or what the system says.
     pub(super) fn explain(&self, error: &Error) -> String {
-        match (error.status(), std::error::Error::source(error)) {
-            (Some(code), Some(text)) => self.clean(&format!("{code} {text}")),
-            _ => self.clean(&error.to_string()),
+        // lettre wraps its own errors, and says "connection error" at each layer.
+        match error.source() {
+            Some(source) => match (source.downcast_ref::<Error>(), error.status()) {
+                (Some(inner), _) => self.explain(inner),
+                (None, Some(code)) => self.clean(&format!("{code} {source}")),
+                (None, None) => self.clean(&source.to_string()),
+            },
+            None => self.clean(&error.to_string()),
         }
     }
 
