@@ -22,7 +22,7 @@ macro_rules! asset {
 static ASSETS: [Asset; 11] = [
     asset!("/", "index.html", "text/html; charset=utf-8"),
     asset!("/assets/style.css", "style.css", "text/css; charset=utf-8"),
-    asset!("/assets/cells.css", "cells.css", "text/css; charset=utf-8"),
+    asset!("/assets/parts.css", "parts.css", "text/css; charset=utf-8"),
     asset!("/assets/theme.js", "theme.js", "text/javascript; charset=utf-8"),
     asset!("/assets/app.js", "app.js", "text/javascript; charset=utf-8"),
     asset!("/assets/store.js", "store.js", "text/javascript; charset=utf-8"),

@@ -1,0 +1,112 @@
+// What the page says, in Spanish and in English, and how it writes times and numbers.
+
+const WORDS = {
+  es: {
+    ok: 'OK', warning: 'WARNING', down: 'NO RESPONDE', unreachable: 'SIN RUTA', unknown: 'DESCONOCIDO', pending: 'PENDIENTE',
+    live: 'en vivo', connecting: 'conectando…', noData: 'sin datos', noDataSince: 'sin datos desde',
+    noDataWhy: 'lo que se ve abajo es lo último que se supo; la página vuelve a conectarse sola',
+    wrong: 'Qué está mal', allWell: 'Todo en orden', allWellOf: (n) => `responden los ${n} dispositivos`,
+    allWellSome: 'ningún dispositivo que se vigila está caído ni lento',
+    nothingYet: 'Todavía no se vigila ningún dispositivo. Agregá los tuyos en netwatch.toml y recargá con SIGHUP.',
+    nothingFound: 'Ningún dispositivo coincide con la búsqueda.', clear: 'Quitar los filtros',
+    never: 'nunca respondió', neverFold: (n) => (n === 1 ? '1 nunca respondió' : `${n} nunca respondieron`),
+    lastAnswer: 'última respuesta', mailed: 'correo', mailTo: 'a', notYet: 'sin aviso todavía', tolerance: 'tolerancia',
+    owed: 'aviso pendiente', recovering: 'recuperándose', paused: 'en pausa', customers: (n) => `${n} clientes`,
+    more: (n) => `y ${n} más`, of: 'de', noGroup: 'Sin grupo', ping: 'ping', limit: 'aviso', loss: 'pérdida',
+    jitter: 'variación', noMail: 'sin correo desde', waiting: (n) => (n === 1 ? '1 aviso esperando' : `${n} avisos esperando`),
+    noJournal: 'no se puede guardar nada desde', noJournalWhy: 'los avisos salen igual, desde la memoria',
+    search: 'buscar nombre, grupo, dirección …   /', searchLabel: 'Buscar', boxes: 'cajas', cells: 'celdas', view: 'Vista',
+    anyGroup: 'todos los grupos', anyStatus: 'todos los estados', group: 'Grupo', statusWord: 'Estado', address: 'Dirección',
+    since: 'Desde', note: 'Nota', customersWord: 'Clientes', told: 'Aviso', close: 'Cerrar', counts: 'Cuántos hay de cada estado',
+    theme: { auto: 'Tema: el del sistema', light: 'Tema: claro', dark: 'Tema: oscuro' }, causeWord: 'Causa',
+    ago: (t) => `hace ${t}`, day: 'd', help: 'Teclas',
+    keys: [['/', 'buscar'], ['j  k', 'siguiente, anterior'], ['Enter', 'abrir'], ['Esc', 'cerrar o quitar los filtros'], ['?', 'esta ayuda']],
+    cause: {
+      paused: 'en pausa', starting: 'recién iniciado', unresolved: 'el nombre no tiene dirección', no_socket: 'no se pudo abrir un socket',
+      no_route: 'este equipo no tiene ruta hacia la dirección', interface_down: 'la interfaz de este equipo está caída',
+      no_interface: 'la interfaz de este equipo no existe', output_refused: 'el cortafuegos de este equipo no deja salir el paquete',
+      queue_full: 'la cola de envío estaba llena', too_long: 'el paquete es demasiado largo para el enlace',
+      send_failed: 'no se pudo enviar', receive_overflow: 'se llenó el búfer de recepción', not_sent: 'no se envió a tiempo',
+      stalled: 'netwatch estuvo detenido', no_result: 'la sonda no dio resultado', probe_failed: 'la sonda no pudo saberlo',
+    },
+  },
+  en: {
+    ok: 'OK', warning: 'WARNING', down: 'DOWN', unreachable: 'UNREACHABLE', unknown: 'UNKNOWN', pending: 'PENDING',
+    live: 'live', connecting: 'connecting…', noData: 'no data', noDataSince: 'no data since',
+    noDataWhy: 'what stands below is the last that was known; the page reconnects by itself',
+    wrong: 'What is wrong', allWell: 'All is well', allWellOf: (n) => `all ${n} devices answer`,
+    allWellSome: 'no device that is watched is down or slow',
+    nothingYet: 'No device is watched yet. Add yours to netwatch.toml and reload with SIGHUP.',
+    nothingFound: 'No device matches the search.', clear: 'Clear the filters',
+    never: 'never answered', neverFold: (n) => `${n} never answered`,
+    lastAnswer: 'last answer', mailed: 'mailed', mailTo: 'to', notYet: 'nobody told yet', tolerance: 'tolerance',
+    owed: 'mail pending', recovering: 'recovering', paused: 'paused', customers: (n) => `${n} customers`,
+    more: (n) => `and ${n} more`, of: 'of', noGroup: 'No group', ping: 'ping', limit: 'limit', loss: 'loss',
+    jitter: 'jitter', noMail: 'no mail since', waiting: (n) => (n === 1 ? '1 line waiting' : `${n} lines waiting`),
+    noJournal: 'nothing can be saved since', noJournalWhy: 'mail still goes out, from memory',
+    search: 'search name, group, address …   /', searchLabel: 'Search', boxes: 'boxes', cells: 'cells', view: 'View',
+    anyGroup: 'all groups', anyStatus: 'all statuses', group: 'Group', statusWord: 'Status', address: 'Address',
+    since: 'Since', note: 'Note', customersWord: 'Customers', told: 'Told', close: 'Close', counts: 'How many there are of each status',
+    theme: { auto: 'Theme: the system’s', light: 'Theme: light', dark: 'Theme: dark' }, causeWord: 'Cause',
+    ago: (t) => `${t} ago`, day: 'd', help: 'Keys',
+    keys: [['/', 'search'], ['j  k', 'next, previous'], ['Enter', 'open'], ['Esc', 'close, or clear the filters'], ['?', 'this help']],
+    cause: {
+      paused: 'paused', starting: 'just started', unresolved: 'the name has no address', no_socket: 'no socket could be opened',
+      no_route: 'this machine has no route to the address', interface_down: 'this machine’s interface is down',
+      no_interface: 'this machine has no such interface', output_refused: 'this machine’s firewall refused the packet',
+      queue_full: 'the send queue was full', too_long: 'the packet is too long for the link', send_failed: 'sending failed',
+      receive_overflow: 'the receive buffer overflowed', not_sent: 'not sent in time', stalled: 'netwatch stood still',
+      no_result: 'the probe gave no result', probe_failed: 'the probe could not tell',
+    },
+  },
+};
+
+const TAGS = { es: 'es-PY', en: 'en-GB' };
+let lang = 'es';
+
+export function setLang(to) {
+  lang = to === 'en' ? 'en' : 'es';
+  document.documentElement.lang = lang;
+}
+
+export const getLang = () => lang;
+export const w = () => WORDS[lang];
+export const int = (n) => new Intl.NumberFormat(TAGS[lang]).format(n);
+
+/** A ping: one decimal below 100 ms, none above. */
+export function ms(value) {
+  if (value === null || value === undefined) return '';
+  const digits = value < 100 ? 1 : 0;
+  return `${new Intl.NumberFormat(TAGS[lang], { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)} ms`;
+}
+
+export const percent = (share) => `${new Intl.NumberFormat(TAGS[lang], { maximumFractionDigits: 1 }).format(share * 100)} %`;
+
+/** The hour in this browser's zone; with the date if it was not today. */
+export function clock(time, now) {
+  const date = new Date(time);
+  const hour = date.toLocaleTimeString(TAGS[lang], { hourCycle: 'h23', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  const today = date.toDateString() === new Date(now).toDateString();
+  return today ? hour : `${date.toLocaleDateString(TAGS[lang], { day: 'numeric', month: 'short' })} ${hour}`;
+}
+
+export const exact = (time) =>
+  new Date(time).toLocaleString(TAGS[lang], { dateStyle: 'full', timeStyle: 'long', hourCycle: 'h23' });
+
+/** A time in its largest whole unit: 90 s are "1 min". */
+export function span(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h`;
+  return `${int(Math.floor(s / 86400))} ${w().day}`;
+}
+
+/** HH:MM:SS, with days before it when there are any. */
+export function stopwatch(milliseconds) {
+  const s = Math.max(0, Math.floor(milliseconds / 1000));
+  const two = (n) => String(n).padStart(2, '0');
+  const days = Math.floor(s / 86400);
+  const time = `${two(Math.floor(s / 3600) % 24)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+  return days ? `${int(days)} ${w().day} ${time}` : time;
+}
