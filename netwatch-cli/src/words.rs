@@ -46,6 +46,7 @@ words! {
     unknown: "no se sabe", "unknown";
     stale: "netwatch no sabe nada nuevo desde", "netwatch has learned nothing new since";
     never: "nunca", "never";
+    never_answered: "nunca respondió", "never answered";
 }
 
 /// The language of the terminal, for commands that read no configuration: Spanish or else English.

@@ -1,5 +1,7 @@
 //! What is right is accepted; what is merely doubtful is a warning, and says so.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};

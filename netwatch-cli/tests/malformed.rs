@@ -1,6 +1,8 @@
 //! Whoever writes a wrong configuration is told what, where and what to write instead, all at once; and nothing is
 //! started. Driven through the real program.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -56,6 +56,8 @@ struct TargetDto {
     rtt_ms: Option<f64>,
     loss: Option<f64>,
     cause: Option<String>,
+    #[serde(default)]
+    flags: Vec<String>,
 }
 
 impl TargetDto {
@@ -176,8 +178,7 @@ fn row(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> V
     let status = target.status();
     let ping = target.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
     let loss = target.loss.map_or_else(|| "-".to_owned(), |loss| format!("{:.0} %", loss * 100.0));
-    let (at, ago) = target.since.as_deref().map_or_else(Default::default, |since| local(since, zone, now));
-    let mut since = if at.is_empty() { "-".to_owned() } else { format!("{at} ({ago})") };
+    let mut since = since(target, locale, zone, now);
     if let Some(cause) = &target.cause {
         since.push_str(&format!("  {}", words::printable(cause)));
     }
@@ -189,6 +190,16 @@ fn row(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> V
         Cell::figure(loss),
         Cell::text(since),
     ]
+}
+
+/// Since when it is so; a device that is down and never answered has no last answer to count from.
+fn since(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> String {
+    let Some(at) = target.since.as_deref() else { return "-".to_owned() };
+    let (at, ago) = local(at, zone, now);
+    if target.status() == Status::Down && target.flags.iter().any(|flag| flag == "never_answered") {
+        return format!("{} ({ago})", words::never_answered(locale));
+    }
+    format!("{at} ({ago})")
 }
 
 /// An instant in local time, and how long ago it was.
@@ -210,7 +221,9 @@ mod tests {
         let body = r#"{"generated_at":"x","stale":true,"last_update":"2026-01-02T03:04:00Z","counts":{},"targets":[
             {"name":"olt-1","address":"192.0.2.1","status":"ok","since":"2026-01-02T03:00:00Z","rtt_ms":1.25,"loss":0.0,"cause":null},
             {"name":"olt\u001b-2","address":"192.0.2.2","status":"down","since":"2026-01-02T01:59:55.5Z","rtt_ms":null,"loss":1.0,"cause":null},
-            {"name":"olt-3","address":"192.0.2.3","status":"unknown","since":null,"rtt_ms":null,"loss":null,"cause":"no_route"}]}"#;
+            {"name":"olt-3","address":"192.0.2.3","status":"unknown","since":null,"rtt_ms":null,"loss":null,"cause":"no_route"},
+            {"name":"olt-4","address":"192.0.2.4","status":"down","since":"2026-01-02T03:03:59Z","rtt_ms":null,"loss":1.0,
+             "cause":null,"flags":["never_answered"]}]}"#;
         let answer: Answer = serde_json::from_str(body).unwrap();
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         insta::assert_snapshot!(show(&answer, Locale::Es, &TimeZone::UTC, now, false));

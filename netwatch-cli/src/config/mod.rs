@@ -103,3 +103,48 @@ pub(crate) fn data_dir(asked: Option<&Path>, config: &Config) -> Option<PathBuf>
     let said = asked.map(Path::to_owned).or_else(|| config.data_dir.clone());
     said.or_else(|| locate::data_dir(&locate::environment))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn judge(toml: &str, csv: &str) {
+        let mut problems = Problems::default();
+        let raw = file::parse(Path::new("a.toml"), toml, &mut problems);
+        import::parse(Path::new("a.csv"), csv, &mut problems);
+        let around =
+            resolve::Surroundings { base: Path::new("/nowhere"), environment: &|_| None, purpose: Purpose::Check };
+        resolve::resolve(&raw, &around, &mut problems);
+        assert_eq!(problems.render(false).is_empty(), problems.errors() == 0 && problems.warnings() == 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(toml in "\\PC{0,120}", csv in "(name|,|;|\"|\r?\n|#|\\PC){0,60}") {
+            judge(&toml, &csv);
+        }
+
+        #[test]
+        fn no_value_under_a_known_key_makes_it_panic(
+            value in prop_oneof![
+                "-?[0-9]{1,25}", "-?[0-9]{1,3}\\.[0-9]{1,40}", "nan|inf|true|\\[\\]|\\{\\}|1979-05-27|\"\"",
+                "\"[0-9]{1,25}(ns|ms|s|m|h|d|y|%)\"", "\"[a-f0-9:.%/]{0,40}\"", "\\[\\[1, \"a\"\\]\\]",
+            ],
+        ) {
+            let top = ["locale", "time_zone", "data_dir"].map(|key| format!("{key} = {value}\n")).concat();
+            let keys = |keys: &[&str]| keys.iter().map(|key| format!("{key} = {value}\n")).collect::<String>();
+            let smtp = ["server", "port", "security", "username", "password", "password_env", "password_file", "from", "to"];
+            judge(
+                &format!(
+                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}[http]\nlisten = {value}\n",
+                    keys(&settings::KEYS),
+                    keys(&file::target_keys()),
+                    keys(&smtp),
+                ),
+                &format!("name,address,pings,customers,warn_loss,interval,tags\na,{0},{0},{0},{0},{0},{0}\n", value.replace('"', "")),
+            );
+        }
+    }
+}
