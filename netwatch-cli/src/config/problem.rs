@@ -79,11 +79,10 @@ impl Problems {
         }
     }
 
-    /// The place of this range of a source's bytes, brought within its text and to the borders of characters.
+    /// The place of this range of a source's bytes, brought within its text.
     pub(crate) fn place(&self, source: usize, range: Range<usize>) -> Place {
         let text = self.sources.get(source).map_or("", |source| source.text.as_str());
-        let start = text.floor_char_boundary(range.start);
-        let end = text.ceil_char_boundary(range.end.max(start));
+        let Range { start, end } = whole_characters(text, range);
         Place { source, start, end }
     }
 
@@ -177,6 +176,19 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
+/// The range brought within the text, and widened to the borders of characters.
+fn whole_characters(text: &str, range: Range<usize>) -> Range<usize> {
+    let mut start = range.start.min(text.len());
+    while !text.is_char_boundary(start) {
+        start = start.saturating_sub(1);
+    }
+    let mut end = range.end.clamp(start, text.len());
+    while !text.is_char_boundary(end) {
+        end = end.saturating_add(1);
+    }
+    start..end
+}
+
 /// The text with everything masked that is assigned to something called a password, to the end of its line. Works on
 /// text that is not TOML, too: a slip of syntax beside a password must not show it.
 fn without_secrets(text: &str) -> String {
@@ -204,8 +216,7 @@ fn without_secrets(text: &str) -> String {
 
 /// The text with this range of its bytes replaced by asterisks, as many as there were bytes; line ends stay.
 fn masked(text: &str, range: Range<usize>) -> String {
-    let start = text.floor_char_boundary(range.start);
-    let end = text.ceil_char_boundary(range.end.max(start));
+    let Range { start, end } = whole_characters(text, range);
     let (Some(before), Some(secret), Some(after)) = (text.get(..start), text.get(start..end), text.get(end..)) else {
         return String::new();
     };
