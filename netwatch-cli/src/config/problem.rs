@@ -37,6 +37,22 @@ impl<T> At<T> {
 struct Source {
     path: PathBuf,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    /// The number of the line, from 1, in which a byte stands.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|begins| *begins <= at)
+    }
+
+    /// The lines that hold a range, and where they begin.
+    fn lines_of(&self, range: Range<usize>) -> (usize, &str) {
+        let begins = self.lines.get(self.line(range.start).saturating_sub(1)).copied().unwrap_or(0);
+        let ends = self.lines.get(self.line(range.end)).copied().unwrap_or(self.text.len());
+        (begins, self.text.get(begins..ends).unwrap_or(""))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +84,8 @@ const MOST_SHOWN: usize = 200;
 impl Problems {
     /// Takes a text in, so that places can point into it. What looks like a secret in it is masked: it is never shown.
     pub(crate) fn add_source(&mut self, path: &Path, text: &str) -> usize {
-        self.sources.push(Source { path: path.to_owned(), text: without_secrets(text) });
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1))).collect();
+        self.sources.push(Source { path: path.to_owned(), text: without_secrets(text), lines });
         self.sources.len().saturating_sub(1)
     }
 
@@ -89,8 +106,7 @@ impl Problems {
     /// `file:line` of a place, for messages that speak of a second place.
     pub(crate) fn describe(&self, place: Place) -> String {
         let Some(source) = self.sources.get(place.source) else { return String::new() };
-        let before = source.text.get(..place.start).unwrap_or("");
-        let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+        let line = source.line(place.start);
         format!("{}:{line}", source.path.display())
     }
 
@@ -152,9 +168,13 @@ impl Problems {
         let Some(source) = self.sources.get(problem.place.source) else {
             return renderer.render(&[title.element(Level::HELP.message(problem.help.as_str()))]);
         };
-        let snippet = Snippet::source(source.text.as_str()).path(source.path.display().to_string()).annotation(
-            AnnotationKind::Primary.span(problem.place.start..problem.place.end).label(problem.label.as_str()),
-        );
+        let Place { start, end, .. } = problem.place;
+        let (begins, lines) = source.lines_of(start..end);
+        let span = start.saturating_sub(begins)..end.saturating_sub(begins);
+        let snippet = Snippet::source(lines)
+            .line_start(source.line(start))
+            .path(source.path.display().to_string())
+            .annotation(AnnotationKind::Primary.span(span).label(problem.label.as_str()));
         renderer.render(&[title.element(snippet).element(Level::HELP.message(problem.help.as_str()))])
     }
 
