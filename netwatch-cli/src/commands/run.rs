@@ -1,0 +1,178 @@
+//! `netwatch run`: the daemon, from its start to its last commit.
+
+use std::path::Path;
+
+use netwatch_core::RunError;
+use netwatch_http::{ServeError, serve_tcp, serve_unix};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Exit, complain, configured, say};
+use crate::args::Common;
+use crate::config::{self, Carrier, Config, Purpose};
+use crate::wire::{self, Parts, StartError};
+use crate::words;
+
+/// Why the daemon ended otherwise than it was told to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot start: {0}")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Runs until SIGTERM or SIGINT; a second one ends it at once.
+pub(crate) fn run(common: &Common) -> Exit {
+    let (config, _) = match configured(common, Purpose::Run) {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let Some(data_dir) = config::data_dir(common.data_dir.as_deref(), &config) else {
+        complain("error: no data directory is known\n  = help: name it with --data-dir, or set `data_dir`");
+        return Exit::Usage;
+    };
+    log_to_stderr(common);
+    match serve(&config, &data_dir) {
+        Ok(()) => {
+            say(words::stopped(config.plan.locale));
+            Exit::Fine
+        }
+        Err(failure) => {
+            complain(&format!("error: {failure}"));
+            Exit::Wrong
+        }
+    }
+}
+
+fn serve(config: &Config, data_dir: &Path) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let ended = runtime.block_on(watch_until_told(config, data_dir));
+    // A lookup that hangs in the C library must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn watch_until_told(config: &Config, data_dir: &Path) -> Result<(), Failure> {
+    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
+    let Parts { netwatch, dashboard, page, socket } = wire::start(config, data_dir).await?;
+    say(&banner(config, data_dir));
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(keep_on(hangup));
+    tokio::spawn(obey(terminate, interrupt, stop));
+    let page = tokio::spawn(serve_tcp(page, dashboard.clone(), told(stopped.clone())));
+    let local = tokio::spawn(serve_unix(socket, dashboard, told(stopped.clone())));
+    let ended = netwatch.run(told(stopped)).await;
+    for server in [page, local] {
+        finish(server).await;
+    }
+    let _ = std::fs::remove_file(data_dir.join(wire::SOCKET));
+    Ok(ended?)
+}
+
+/// Ends when netwatch is to end.
+async fn told(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// The first signal asks for an end with everything saved; the second does not wait for it.
+async fn obey(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<bool>) {
+    either(&mut terminate, &mut interrupt).await;
+    tracing::info!("stopping; a second signal ends netwatch at once");
+    let _ = stop.send(true);
+    either(&mut terminate, &mut interrupt).await;
+    std::process::exit(1);
+}
+
+/// Whoever sends SIGHUP wants the configuration read again, not the watching to end.
+async fn keep_on(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::warn!("SIGHUP does not reload the configuration in this version: restart netwatch to read it again");
+    }
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+async fn finish(server: JoinHandle<Result<(), ServeError>>) {
+    match server.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the page was not served"),
+        Err(error) => tracing::error!(%error, "the page broke"),
+    }
+}
+
+/// Where to look.
+fn banner(config: &Config, data_dir: &Path) -> String {
+    let locale = config.plan.locale;
+    let dir = data_dir.display();
+    let source =
+        config.path.as_ref().map_or_else(|| words::built_in(locale).to_owned(), |path| path.display().to_string());
+    let mut lines = vec![
+        (words::configuration(locale), source),
+        (words::targets(locale), config.plan.targets.len().to_string()),
+        (words::page(locale), format!("http://{}/", config.listen)),
+        (words::data(locale), format!("{dir}/ (server_status.txt, mail_log.txt, error_log.txt)")),
+    ];
+    for (policy, carrier) in config.plan.notifiers.iter().zip(&config.carriers) {
+        let way = match carrier {
+            Carrier::File { .. } => format!("{dir}/mail/*.eml"),
+            Carrier::Smtp(smtp) => {
+                let to: Vec<&str> = policy.recipients.iter().map(|to| &**to).collect();
+                let (through, to_word) = (words::through(locale), words::to(locale));
+                format!("{through} {}:{} {to_word} {}", smtp.server, smtp.port, to.join(", "))
+            }
+        };
+        lines.push((words::mails(locale), format!("{}: {way}", policy.name)));
+    }
+    let width = lines.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
+    let mut text = format!("netwatch {}\n", env!("CARGO_PKG_VERSION"));
+    for (what, value) in lines {
+        let padding = " ".repeat(width.saturating_sub(what.chars().count()));
+        text.push_str(&format!("  {what}{padding}  {}\n", words::printable(&value)));
+    }
+    if config.path.is_none() {
+        text.push_str(&format!("  ({})\n", words::own_file(locale)));
+    }
+    text.trim_end().to_owned()
+}
+
+fn log_to_stderr(common: &Common) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    let builder = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    let filter = match common.log_level {
+        Some(level) => EnvFilter::default().add_directive(level.into()),
+        None => builder.from_env_lossy(),
+    };
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_says_where_to_look() {
+        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/original.toml"));
+        let mut config = config::load(Some(file), Purpose::Look).unwrap().config;
+        config.path = Some("/etc/netwatch/netwatch.toml".into());
+        insta::assert_snapshot!(banner(&config, Path::new("/var/lib/netwatch")));
+        config.path = None;
+        config.carriers = vec![Carrier::File { from: None }];
+        config.plan.locale = netwatch_core::Locale::En;
+        insta::assert_snapshot!(banner(&config, Path::new("/var/lib/netwatch")));
+    }
+}

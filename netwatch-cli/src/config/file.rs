@@ -1,0 +1,198 @@
+//! The first stage: the file as it was written, key by key, with the place of each value. It knows the types and the
+//! words, and nothing of what they mean together.
+
+use std::path::{Path, PathBuf};
+
+use netwatch_core::{Family, Locale};
+use toml::de::DeTable;
+
+use super::notifier::RawNotifier;
+use super::problem::{At, Place, Problems};
+use super::section::{Section, Value};
+use super::settings::{self, RawSettings};
+
+const TOP: [&str; 8] = ["locale", "time_zone", "data_dir", "defaults", "group", "target", "targets_from", "notifier"];
+const TOP_LATER: [&str; 3] = ["maintenance", "self", "history"];
+const TARGET: [&str; 8] = ["name", "address", "family", "group", "tags", "customers", "note", "paused"];
+const TARGET_LATER: [&str; 3] = ["parents", "critical", "probes"];
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub(crate) struct RawConfig {
+    pub(crate) locale: Option<At<Locale>>,
+    pub(crate) time_zone: Option<At<String>>,
+    pub(crate) data_dir: Option<At<PathBuf>>,
+    pub(crate) defaults: RawSettings,
+    pub(crate) groups: Vec<RawGroup>,
+    pub(crate) targets: Vec<RawTarget>,
+    pub(crate) targets_from: Vec<At<PathBuf>>,
+    pub(crate) notifiers: Vec<RawNotifier>,
+    pub(crate) listen: Option<At<String>>,
+}
+
+/// One `[[group]]`.
+#[derive(Debug)]
+pub(crate) struct RawGroup {
+    pub(crate) name: At<String>,
+    pub(crate) settings: RawSettings,
+}
+
+/// One `[[target]]`, or a row of a CSV file.
+#[derive(Debug)]
+pub(crate) struct RawTarget {
+    pub(crate) name: At<String>,
+    pub(crate) address: At<String>,
+    pub(crate) family: Option<At<Family>>,
+    pub(crate) group: Option<At<String>>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) customers: Option<u32>,
+    pub(crate) note: Option<String>,
+    pub(crate) paused: bool,
+    pub(crate) settings: RawSettings,
+}
+
+/// Reads the text of a file. What can be read is returned although there are problems, so that all are found at once.
+pub(crate) fn parse(path: &Path, text: &str, problems: &mut Problems) -> RawConfig {
+    let source = problems.add_source(path, text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        for error in errors {
+            let place = problems.place(source, error.span().unwrap_or(0..0));
+            let help = "see https://toml.io for how TOML is written: `key = value`, strings in double quotes";
+            problems.error(place, format!("this is not TOML: {}", first_line(error.message())), "here", help);
+        }
+        return RawConfig::default();
+    }
+    let top = Section::from_toml(table.get_ref(), "the file", source, problems);
+    if top.key("target").or(top.key("targets_from")).is_none() {
+        let place = problems.place(source, 0..0);
+        let help =
+            "add `[[target]]` with `name` and `address`, once for each device, or `[[targets_from]]` with `file`";
+        problems.error(place, "there is no target", "this file names no device to watch", help);
+    }
+    read_top(top, problems)
+}
+
+/// Reads a target; `None` if it lacks what it cannot be without, or has it wrong.
+pub(crate) fn read_target(mut section: Section, place: Place, problems: &mut Problems) -> Option<RawTarget> {
+    read_probe(&mut section, problems);
+    let family = [(4, Family::V4), (6, Family::V6)];
+    let name = required(&mut section, "name", "\"dslam-centro\"", place, problems);
+    let address = required(&mut section, "address", "\"192.168.10.2\"", place, problems);
+    let target = RawTarget {
+        name: name.clone().unwrap_or_else(|| At::new(String::new(), place)),
+        address: address.clone().unwrap_or_else(|| At::new(String::new(), place)),
+        family: section.integer("family", 4, 6, problems).and_then(|said| {
+            let found = family.iter().find(|(number, _)| *number == said.value);
+            if found.is_none() {
+                problems.error(said.place, "`family` cannot be 5", "there is no such family", "write 4 or 6");
+            }
+            found.map(|(_, family)| At::new(*family, said.place))
+        }),
+        group: section.words("group", problems),
+        tags: section
+            .list("tags", problems)
+            .map_or_else(Vec::new, |tags| tags.value.into_iter().map(|tag| tag.value).collect()),
+        customers: section
+            .integer("customers", 0, i64::from(u32::MAX), problems)
+            .and_then(|customers| u32::try_from(customers.value).ok()),
+        note: section.text("note", problems).map(|note| note.value),
+        paused: section.boolean("paused", problems).is_some_and(|paused| paused.value),
+        settings: RawSettings::read(&mut section, problems),
+    };
+    section.finish(&target_keys(), &TARGET_LATER, problems);
+    (name.is_some() && address.is_some()).then_some(target)
+}
+
+/// The keys that a target may have.
+pub(crate) fn target_keys() -> Vec<&'static str> {
+    TARGET.into_iter().chain(["probe"]).chain(settings::KEYS).collect()
+}
+
+/// A value that must be there; its absence is a problem of the whole section, which begins at `place`.
+pub(crate) fn required(
+    section: &mut Section,
+    key: &str,
+    example: &str,
+    place: Place,
+    problems: &mut Problems,
+) -> Option<At<String>> {
+    if section.key(key).is_none() {
+        problems.error(
+            place,
+            format!("`{key}` is missing"),
+            format!("this has no `{key}`"),
+            format!("add `{key} = {example}`"),
+        );
+        return None;
+    }
+    section.words(key, problems)
+}
+
+fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
+    let locale = [("es", Locale::Es), ("en", Locale::En)];
+    let mut raw = RawConfig {
+        locale: top.choice("locale", &locale, problems),
+        time_zone: top.words("time_zone", problems),
+        data_dir: top.words("data_dir", problems).map(|dir| dir.map(PathBuf::from)),
+        ..RawConfig::default()
+    };
+    if let Some(mut defaults) = top.table("defaults", "`[defaults]`", problems) {
+        raw.defaults = RawSettings::read(&mut defaults, problems);
+        defaults.finish(&settings::KEYS, &[], problems);
+    }
+    for group in top.tables("group", "`[[group]]`", problems) {
+        raw.groups.extend(read_group(group, problems));
+    }
+    for target in top.tables("target", "`[[target]]`", problems) {
+        raw.targets.extend(read_target(target.value, target.place, problems));
+    }
+    for from in top.tables("targets_from", "`[[targets_from]]`", problems) {
+        let mut section = from.value;
+        let file = required(&mut section, "file", "\"devices.csv\"", from.place, problems);
+        raw.targets_from.extend(file.map(|file| file.map(PathBuf::from)));
+        section.finish(&["file"], &[], problems);
+    }
+    for notifier in top.tables("notifier", "`[[notifier]]`", problems) {
+        raw.notifiers.extend(RawNotifier::read(notifier, problems));
+    }
+    if let Some(mut http) = top.table("http", "`[http]`", problems) {
+        raw.listen = http.words("listen", problems);
+        http.finish(&["listen"], &["users_file", "tls", "allow_insecure"], problems);
+    }
+    let known: Vec<&str> = TOP.into_iter().chain(["http"]).collect();
+    top.finish(&known, &TOP_LATER, problems);
+    raw
+}
+
+fn read_group(group: At<Section>, problems: &mut Problems) -> Option<RawGroup> {
+    let mut section = group.value;
+    let name = required(&mut section, "name", "\"DSLAM\"", group.place, problems);
+    let settings = RawSettings::read(&mut section, problems);
+    let known: Vec<&str> = ["name"].into_iter().chain(settings::KEYS).collect();
+    section.finish(&known, &["router_rate", "parents", "critical", "tags"], problems);
+    Some(RawGroup { name: name?, settings })
+}
+
+/// The only probe of this version is ICMP.
+fn read_probe(section: &mut Section, problems: &mut Problems) {
+    let Some(probe) = section.take("probe") else { return };
+    let help = "write `probe = \"icmp\"`, or remove `probe`: that is the default";
+    let kind = match probe.value {
+        Value::Text(kind) | Value::Cell(kind) => kind,
+        Value::Table(mut table) => table.text("kind", problems).map_or_else(String::new, |kind| kind.value),
+        _ => String::new(),
+    };
+    match kind.trim() {
+        "icmp" => {}
+        "tcp" | "http" | "dns" | "exec" => {
+            let title = format!("the probe \"{kind}\" is not available in this version");
+            problems.error(probe.place, title, "this version can only ping it", help);
+        }
+        _ => problems.error(probe.place, "this is not a probe that netwatch knows", "unknown probe", help),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or(text)
+}

@@ -1,0 +1,150 @@
+//! The configuration: found, read as it was written, then understood. Whatever is wrong with it is said at once, with
+//! its place and a remedy, before anything is started.
+
+mod address;
+mod builtin;
+mod carrier;
+mod file;
+mod import;
+mod locate;
+mod notifier;
+mod problem;
+mod resolve;
+mod secret;
+mod section;
+mod settings;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use netwatch_core::{Plan, SmtpConfig};
+
+pub(crate) use address::understand as understand_address;
+use problem::Problems;
+
+/// What the configuration means, for the daemon.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// What is to be watched, and who is told when.
+    pub(crate) plan: Plan,
+    /// The file it was read from; `None` for the built-in one.
+    pub(crate) path: Option<PathBuf>,
+    /// Where the daemon keeps its files; `None` if the configuration does not say.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The zone of the times that people read, by its IANA name; `None` for the system's.
+    pub(crate) time_zone: Option<String>,
+    /// How each notifier of the plan reaches people, in the plan's order.
+    pub(crate) carriers: Vec<Carrier>,
+    /// Where the page is served.
+    pub(crate) listen: SocketAddr,
+}
+
+/// How a notifier reaches people.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// `.eml` files in the data directory.
+    File {
+        /// Their sender; by default netwatch at this host.
+        from: Option<String>,
+    },
+    /// A mail server.
+    Smtp(Box<SmtpConfig>),
+}
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run: secrets must be there.
+    Run,
+    /// To say what is wrong with it: secrets that cannot be read here may be readable elsewhere.
+    Check,
+    /// To find the daemon: secrets do not matter.
+    Look,
+}
+
+/// A file that was asked for could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the configuration {}: {source}", path.display())]
+pub(crate) struct ReadError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// The configuration, and what is wrong with it. Rely on it only if there is no error.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) problems: Problems,
+}
+
+/// Finds and reads the configuration: the file asked for, the one that `$NETWATCH_CONFIG` names, `./netwatch.toml`,
+/// `/etc/netwatch/netwatch.toml`, or else the built-in one.
+///
+/// # Errors
+/// When the file cannot be read at all; whatever is wrong inside it is in [`Loaded::problems`].
+pub(crate) fn load(asked: Option<&Path>, purpose: Purpose) -> Result<Loaded, ReadError> {
+    let found = locate::config_file(asked, &locate::environment, &|path| path.exists());
+    let Some(path) = found else {
+        let config = builtin::config(&builtin::ThisMachine::ask());
+        return Ok(Loaded { config, problems: Problems::default() });
+    };
+    let text = std::fs::read_to_string(&path).map_err(|source| ReadError { path: path.clone(), source })?;
+    let mut problems = Problems::default();
+    let raw = file::parse(&path, &text, &mut problems);
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    let around = resolve::Surroundings { base: &base, environment: &locate::environment, purpose };
+    let mut config = resolve::resolve(&raw, &around, &mut problems);
+    config.path = Some(path);
+    Ok(Loaded { config, problems })
+}
+
+/// The data directory: the one asked for, the configuration's, or the default for this user.
+pub(crate) fn data_dir(asked: Option<&Path>, config: &Config) -> Option<PathBuf> {
+    let said = asked.map(Path::to_owned).or_else(|| config.data_dir.clone());
+    said.or_else(|| locate::data_dir(&locate::environment))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn judge(toml: &str, csv: &str) {
+        let mut problems = Problems::default();
+        let raw = file::parse(Path::new("a.toml"), toml, &mut problems);
+        import::parse(Path::new("a.csv"), csv, &mut problems);
+        let around =
+            resolve::Surroundings { base: Path::new("/nowhere"), environment: &|_| None, purpose: Purpose::Check };
+        resolve::resolve(&raw, &around, &mut problems);
+        assert_eq!(problems.render(false).is_empty(), problems.errors() == 0 && problems.warnings() == 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(toml in "\\PC{0,120}", csv in "(name|,|;|\"|\r?\n|#|\\PC){0,60}") {
+            judge(&toml, &csv);
+        }
+
+        #[test]
+        fn no_value_under_a_known_key_makes_it_panic(
+            value in prop_oneof![
+                "-?[0-9]{1,25}", "-?[0-9]{1,3}\\.[0-9]{1,40}", "nan|inf|true|\\[\\]|\\{\\}|1979-05-27|\"\"",
+                "\"[0-9]{1,25}(ns|ms|s|m|h|d|y|%)\"", "\"[a-f0-9:.%/]{0,40}\"", "\\[\\[1, \"a\"\\]\\]",
+            ],
+        ) {
+            let top = ["locale", "time_zone", "data_dir"].map(|key| format!("{key} = {value}\n")).concat();
+            let keys = |keys: &[&str]| keys.iter().map(|key| format!("{key} = {value}\n")).collect::<String>();
+            let smtp = ["server", "port", "security", "username", "password", "password_env", "password_file", "from", "to"];
+            judge(
+                &format!(
+                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}[http]\nlisten = {value}\n",
+                    keys(&settings::KEYS),
+                    keys(&file::target_keys()),
+                    keys(&smtp),
+                ),
+                &format!("name,address,pings,customers,warn_loss,interval,tags\na,{0},{0},{0},{0},{0},{0}\n", value.replace('"', "")),
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The `[[notifier]]` of the file: when it may speak, and how it reaches people.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use netwatch_core::{Budget, Security};
+
+use super::file::required;
+use super::problem::{At, Place, Problems};
+use super::section::{Section, Value};
+
+const POLICY: [&str; 9] =
+    ["name", "kind", "group_wait", "group_interval", "min_interval", "budget", "recovery", "from", "to"];
+const SMTP: [&str; 8] =
+    ["server", "port", "security", "username", "password_file", "password_env", "ca_file", "attempt_timeout"];
+const LATER: [&str; 9] =
+    ["groups", "targets", "tags", "hours", "reminder", "summary", "escalate_to", "escalate_after", "template"];
+
+/// How a notifier reaches people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A mail server.
+    Smtp,
+    /// `.eml` files in the data directory.
+    File,
+}
+
+/// Where the password is.
+#[derive(Debug, Clone)]
+pub(crate) enum PasswordIn {
+    /// In a file.
+    File(PathBuf),
+    /// In an environment variable.
+    Env(String),
+}
+
+/// One `[[notifier]]`.
+#[derive(Debug)]
+pub(crate) struct RawNotifier {
+    pub(crate) place: Place,
+    pub(crate) name: At<String>,
+    pub(crate) kind: Kind,
+    pub(crate) group_wait: Option<Duration>,
+    pub(crate) group_interval: Option<Duration>,
+    pub(crate) min_interval: Option<Duration>,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) recovery: Option<bool>,
+    pub(crate) from: Option<At<String>>,
+    pub(crate) to: Vec<At<String>>,
+    pub(crate) smtp: RawSmtp,
+}
+
+/// The keys that only `kind = "smtp"` has.
+#[derive(Debug, Default)]
+pub(crate) struct RawSmtp {
+    pub(crate) server: Option<At<String>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) security: Option<At<Security>>,
+    pub(crate) username: Option<At<String>>,
+    pub(crate) password: Option<At<PasswordIn>>,
+    pub(crate) ca_file: Option<At<PathBuf>>,
+    pub(crate) attempt_timeout: Option<Duration>,
+}
+
+impl RawNotifier {
+    /// Reads one; `None` if it lacks what it cannot be without.
+    pub(crate) fn read(found: At<Section>, problems: &mut Problems) -> Option<RawNotifier> {
+        const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+        let At { value: mut section, place } = found;
+        let name = required(&mut section, "name", "\"noc\"", place, problems);
+        let kind = read_kind(&mut section, place, problems);
+        let budget = [("target", Budget::Target), ("all", Budget::All)];
+        let mut time = |key: &str| section.duration(key, Duration::ZERO, WEEK, problems).map(|said| said.value);
+        let (group_wait, group_interval, min_interval) =
+            (time("group_wait"), time("group_interval"), time("min_interval"));
+        let budget = section.choice("budget", &budget, problems).map(|said| said.value);
+        let recovery = section.boolean("recovery", problems).map(|said| said.value);
+        if kind == Some(Kind::Smtp) {
+            expect_mailboxes(&section, place, problems);
+        }
+        let from = read_mailbox(section.words("from", problems), problems);
+        let to = section.list("to", problems);
+        if let Some(nobody) = to.as_ref().filter(|to| to.value.is_empty()) {
+            let help = "add an address: `to = [\"turno@example.net\"]`";
+            problems.error(nobody.place, "`to` is empty", "this notifier tells nobody", help);
+        }
+        let to: Vec<At<String>> = to.into_iter().flat_map(|all| all.value).collect();
+        let to = to.into_iter().filter_map(|one| read_mailbox(Some(one), problems)).collect();
+        refuse_password(&mut section, problems);
+        let smtp =
+            if kind == Some(Kind::Smtp) { RawSmtp::read(&mut section, place, problems) } else { RawSmtp::default() };
+        match kind {
+            Some(Kind::Smtp) => {
+                let known: Vec<&str> = POLICY.into_iter().chain(SMTP).collect();
+                section.finish(&known, &LATER, problems);
+            }
+            Some(Kind::File) => section.finish(&POLICY, &LATER, problems),
+            None => {}
+        }
+        Some(RawNotifier {
+            place,
+            name: name?,
+            kind: kind?,
+            group_wait,
+            group_interval,
+            min_interval,
+            budget,
+            recovery,
+            from,
+            to,
+            smtp,
+        })
+    }
+}
+
+impl RawSmtp {
+    fn read(section: &mut Section, place: Place, problems: &mut Problems) -> RawSmtp {
+        let words = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
+        let file = section.words("password_file", problems).map(|path| path.map(|path| PasswordIn::File(path.into())));
+        let env = section.words("password_env", problems).map(|name| name.map(PasswordIn::Env));
+        if let (Some(_), Some(env)) = (&file, &env) {
+            let label = "and the file is named, too";
+            problems.error(env.place, "the password is named twice", label, "keep `password_file` or `password_env`");
+        }
+        RawSmtp {
+            server: required(section, "server", "\"smtp.example.net\"", place, problems),
+            port: section.integer("port", 1, 65535, problems).and_then(|port| u16::try_from(port.value).ok()),
+            security: section.choice("security", &words, problems),
+            username: section.words("username", problems),
+            password: file.or(env),
+            ca_file: section.words("ca_file", problems).map(|path| path.map(PathBuf::from)),
+            attempt_timeout: section
+                .duration("attempt_timeout", Duration::from_secs(1), Duration::from_secs(60), problems)
+                .map(|said| said.value),
+        }
+    }
+}
+
+fn read_kind(section: &mut Section, place: Place, problems: &mut Problems) -> Option<Kind> {
+    let kind = required(section, "kind", "\"smtp\"", place, problems)?;
+    let help = "write `kind = \"smtp\"` for a mail server, or `kind = \"file\"` for .eml files in the data directory";
+    match kind.value.as_str() {
+        "smtp" => Some(Kind::Smtp),
+        "file" => Some(Kind::File),
+        "webhook" | "exec" | "syslog" => {
+            let title = format!("the notifier kind \"{}\" is not available in this version", kind.value);
+            problems.error(kind.place, title, "netwatch cannot tell anybody this way", help);
+            None
+        }
+        other => {
+            problems.error(kind.place, format!("`kind` cannot be \"{other}\""), "not a kind that netwatch knows", help);
+            None
+        }
+    }
+}
+
+/// A mail needs a sender and somebody who gets it.
+fn expect_mailboxes(section: &Section, place: Place, problems: &mut Problems) {
+    if section.key("from").is_none() {
+        let help = "add `from = \"netwatch <noc@example.net>\"`";
+        problems.error(place, "`from` is missing", "mails need a sender", help);
+    }
+    if section.key("to").is_none() {
+        problems.error(place, "`to` is missing", "this notifier tells nobody", "add `to = [\"turno@example.net\"]`");
+    }
+}
+
+/// A password has no place in a file that people copy and mail about.
+fn refuse_password(section: &mut Section, problems: &mut Problems) {
+    let Some(place) = section.key("password") else { return };
+    if let Some(At { value: Value::Text(_) | Value::Integer(_) | Value::Float(_), place }) = section.take("password") {
+        problems.mask(place);
+    }
+    problems.error(
+        place,
+        "a password must not stand in the configuration",
+        "this file is read by too many",
+        "write it alone into a file that only netwatch can read (chmod 600) and name it: `password_file = \"/etc/netwatch/smtp-password\"`, or name an environment variable: `password_env = \"SMTP_PASSWORD\"`",
+    );
+}
+
+/// A mail address, or a name and an address in angle brackets (RFC 5322, 3.4); the notifier itself looks closer.
+fn read_mailbox(written: Option<At<String>>, problems: &mut Problems) -> Option<At<String>> {
+    let written = written?;
+    let address = match written.value.rsplit_once('<') {
+        Some((_, rest)) => rest.strip_suffix('>').unwrap_or(""),
+        None => written.value.as_str(),
+    };
+    let whole = address.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if whole && !address.contains(char::is_whitespace) && !written.value.contains(char::is_control) {
+        return Some(written);
+    }
+    let help = "write `noc@example.net` or `netwatch <noc@example.net>`";
+    problems.error(written.place, "this is not a mail address", "not understood", help);
+    None
+}

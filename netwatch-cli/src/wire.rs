@@ -1,0 +1,165 @@
+//! Puts the parts together: from a configuration to a running netwatch. Nothing is decided here.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use netwatch_core::{
+    BuildError, DirLock, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono, Netwatch,
+    Notifier, OpenError, Probe, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
+};
+use netwatch_http::Dashboard;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::{Carrier, Config};
+
+/// The name of the local socket in the data directory.
+pub(crate) const SOCKET: &str = "netwatch.sock";
+
+/// Why netwatch could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("cannot create the data directory {}: {source}; name another with --data-dir, or set `data_dir`", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Journal(#[from] LoadError),
+    #[error(transparent)]
+    Icmp(#[from] OpenError),
+    #[error("notifier \"{name}\": {source}")]
+    Smtp { name: Arc<str>, source: SmtpConfigError },
+    #[error("notifier \"{name}\": {source}")]
+    File { name: Arc<str>, source: InvalidAddress },
+    #[error(transparent)]
+    TimeZone(#[from] TimeZoneError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("cannot serve the page on {address}: {source}; stop what listens there, or set `listen` under `[http]`")]
+    Page { address: std::net::SocketAddr, source: io::Error },
+    #[error("cannot open the local socket {}: {source}", path.display())]
+    Socket { path: PathBuf, source: io::Error },
+}
+
+/// Everything that runs.
+pub(crate) struct Parts {
+    /// Probing, deciding and telling.
+    pub(crate) netwatch: Netwatch,
+    /// What the page shows.
+    pub(crate) dashboard: Dashboard,
+    /// Where the page is served.
+    pub(crate) page: TcpListener,
+    /// Where the command line asks.
+    pub(crate) socket: UnixListener,
+}
+
+/// Opens everything, in the order in which it is likely to fail; what was opened is closed again if a later step
+/// fails. The journal keeps the lock on the directory for as long as netwatch lives.
+///
+/// # Errors
+/// When any of it cannot be had; each error says what to do.
+pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, StartError> {
+    let probe = icmp()?;
+    create(data_dir)?;
+    let lock = DirLock::take(data_dir)?;
+    // Whoever holds the lock may replace the socket of a daemon that is gone.
+    let address = config.listen;
+    let page = TcpListener::bind(address).await.map_err(|source| StartError::Page { address, source })?;
+    let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
+    let dashboard = Dashboard::new();
+    let plan = config.plan.clone();
+    let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
+    let names: Vec<Arc<str>> = plan.notifiers.iter().map(|policy| Arc::clone(&policy.name)).collect();
+    let mut builder = Netwatch::builder(plan, Box::new(journal))
+        .probe("icmp", probe)
+        .sink("text files", Arc::new(TextFiles::new(data_dir.to_owned())))
+        .sink("page", Arc::new(dashboard.clone()))
+        .render(Arc::new(words));
+    for (name, carrier) in names.into_iter().zip(&config.carriers) {
+        let notifier = notifier(&name, carrier, data_dir)?;
+        builder = builder.notifier(name, notifier);
+    }
+    let netwatch = builder.build()?;
+    let path = data_dir.join(SOCKET);
+    let socket = local_socket(&path).map_err(|source| StartError::Socket { path, source })?;
+    Ok(Parts { netwatch, dashboard, page, socket })
+}
+
+/// The ICMP engine.
+///
+/// # Errors
+/// When no socket for it can be opened; the error says what to permit.
+pub(crate) fn icmp() -> Result<Arc<dyn Probe>, OpenError> {
+    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default())?))
+}
+
+/// The monotonic clock as the probes count it.
+pub(crate) fn mono_now() -> Mono {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    Mono::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+/// The directory with the mode that lets the group reach the socket in it, and nobody else.
+fn create(dir: &Path) -> Result<(), StartError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir);
+    made.map_err(|source| StartError::DataDir { path: dir.to_owned(), source })
+}
+
+fn notifier(name: &Arc<str>, carrier: &Carrier, data_dir: &Path) -> Result<Arc<dyn Notifier>, StartError> {
+    match carrier {
+        Carrier::Smtp(config) => {
+            let made = SmtpNotifier::new(config.as_ref().clone());
+            Ok(Arc::new(made.map_err(|source| StartError::Smtp { name: Arc::clone(name), source })?))
+        }
+        Carrier::File { from } => {
+            let from = from.clone().unwrap_or_else(default_sender);
+            let made = FileNotifier::new(data_dir.join("mail"), &from);
+            Ok(Arc::new(made.map_err(|source| StartError::File { name: Arc::clone(name), source })?))
+        }
+    }
+}
+
+/// Nobody answers these files, so a sender that is certainly well formed will do.
+fn default_sender() -> String {
+    "netwatch <netwatch@localhost>".to_owned()
+}
+
+/// Binds beside the name and renames, so that the socket never stands there with another mode, and a stale one is
+/// replaced in one step. Call it only with the directory locked.
+fn local_socket(path: &Path) -> io::Result<UnixListener> {
+    let new = path.with_extension("sock.new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&new)?;
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o660))?;
+    std::fs::rename(&new, path)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_local_socket_replaces_a_stale_one_and_is_not_for_everybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(SOCKET);
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let listener = local_socket(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        let (accepted, connected) = tokio::join!(listener.accept(), tokio::net::UnixStream::connect(&path));
+        accepted.unwrap();
+        connected.unwrap();
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_is_named() {
+        let error = create(Path::new("/proc/netwatch")).unwrap_err();
+        assert!(error.to_string().contains("/proc/netwatch"), "{error}");
+    }
+}
