@@ -263,7 +263,7 @@ mod tests {
     }
 
     fn is_unknown(sample: &Sample, cause: Cause) -> bool {
-        sample.echoes.iter().all(|echo| echo == Echo::Unknown(cause))
+        !sample.echoes.is_empty() && sample.echoes.iter().all(|echo| echo == Echo::Unknown(cause))
     }
 
     #[test]

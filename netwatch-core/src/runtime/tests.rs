@@ -338,6 +338,40 @@ async fn nothing_that_hangs_delays_a_check_and_the_end_comes_with_everything_sav
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_the_end_the_checks_under_way_are_dropped_before_anything_else_is_waited_for() {
+    struct UnderWay(Arc<Mutex<Option<Instant>>>);
+    impl Drop for UnderWay {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = Some(Instant::now());
+        }
+    }
+    struct Holds(Arc<Mutex<Option<Instant>>>);
+    #[async_trait]
+    impl Probe for Holds {
+        async fn check(&self, check: &Check) -> Sample {
+            if &*check.name == "dead" {
+                return echo(check, Echo::Lost(Loss::NoReply));
+            }
+            let _dropped = UnderWay(self.0.clone());
+            pending().await
+        }
+    }
+    let dropped = Arc::default();
+    let mut long = quick("long");
+    long.settings = Arc::new(Settings { timeout: seconds(9), pings: 1, ..Settings::default() });
+    let probe = Arc::new(Holds(Arc::clone(&dropped)));
+    let seen = Seen::default();
+    let builder = builder(plan(vec![quick("dead"), long]), ForgetfulJournal::new(), probe, &seen);
+    let begun = Instant::now();
+    let netwatch = builder.notifier("noc", Arc::new(Stuck)).build().unwrap();
+    netwatch.run(sleep(Duration::from_millis(9_500))).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(9_800), "the hanging mail was waited for");
+    let dropped = dropped.lock().unwrap().expect("the long check was under way");
+    assert!(dropped <= begun + Duration::from_millis(9_600), "{:?}", dropped - begun);
+    assert_eq!(seen.causes(1), [], "and told nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_standstill_made_late_is_unknown_and_not_caught_up() {
     let (seen, mails) = (Seen::default(), Log::default());
     let builder = builder(plan(vec![quick("olt-1")]), ForgetfulJournal::new(), dies_after(usize::MAX), &seen);
