@@ -1,6 +1,6 @@
 //! What a server puts up with, and what it does not.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -174,6 +174,19 @@ async fn a_shutdown_waits_for_no_stream() {
     served.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     while reader.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn an_open_stream_is_ended_by_the_shutdown_and_not_cut() {
+    let world = world(1).await;
+    let mut limits = Limits::default();
+    limits.drain = PATIENCE * 100;
+    let served = serve(&world.dashboard, limits).await;
+    let mut reader = served.events().await;
+    reader.find("tick").await;
+    let read = tokio::spawn(async move { while reader.next().await.is_some() {} });
+    tokio::time::timeout(PATIENCE, served.stop()).await.expect("the stream holds the shutdown up");
+    read.await.unwrap();
 }
 
 #[tokio::test]

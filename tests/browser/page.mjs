@@ -279,6 +279,28 @@ const checks = {
     }
   },
 
+  'every shape stands out from its ground': async () => {
+    for (const colorScheme of ['light', 'dark']) {
+      await visit({ context: { colorScheme } }, async (page) => {
+        const weak = await page.evaluate(() => {
+          const style = getComputedStyle(document.documentElement);
+          const light = (name) => {
+            const hex = style.getPropertyValue(`--${name}`).trim().slice(1);
+            const full = hex.length === 3 ? [...hex].map((digit) => digit + digit).join('') : hex;
+            const [r, g, b] = [0, 2, 4].map((at) => parseInt(full.slice(at, at + 2), 16) / 255)
+              .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+          return ['ok', 'warning', 'down', 'unreachable', 'unknown', 'pending']
+            .flatMap((status) => ['surface', 'bg'].map((ground) => [status, ground, ratio(status, ground)]))
+            .filter(([, , value]) => !(value >= 3));
+        });
+        assert.deepEqual(weak, []);
+      });
+    }
+  },
+
   'the theme is switched and remembered': () => visit({ context: { colorScheme: 'light' } }, async (page) => {
     const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await ground();
