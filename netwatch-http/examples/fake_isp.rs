@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use netwatch_core::{
-    Cause, Delivery, DeliveryOutcome, Echo, Event, Group, GroupId, Locale, Loss, MailId, Mono, NotifierPolicy, Now, Outage,
-    OutageId, Plan, Rtt, Sample, Settings, Start, Status, StatusSink, Target, TargetId, TargetView, Transition, Wall,
+    Cause, Delivery, DeliveryOutcome, Echo, Event, Group, GroupId, Locale, Loss, MailId, Mono, NotifierPolicy, Now,
+    Outage, OutageId, Plan, Rtt, Sample, Settings, Start, Status, StatusSink, Target, TargetId, TargetView, Transition,
+    Wall,
 };
 use netwatch_http::{Dashboard, serve_tcp};
 use tokio::io::{AsyncBufReadExt, BufReader};

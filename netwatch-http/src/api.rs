@@ -138,16 +138,19 @@ async fn health(State(site): State<Site>) -> Response<AnyBody> {
             (false, true) => (StatusCode::OK, "ok"),
         };
         let age = |heard: netwatch_core::Now| view.now.mono.since(heard.mono).as_secs_f64();
-        body::json(code, &HealthDto {
-            status,
-            generated_at: dto::rfc3339(view.now.wall),
-            uptime: view.uptime.as_secs_f64(),
-            last_update: dto::last_update(view.model),
-            last_sample_age: view.model.last_sample.map(age),
-            targets: view.model.rows.len(),
-            paths: dto::paths(view.model),
-            dropped_samples: view.dropped_samples,
-        })
+        body::json(
+            code,
+            &HealthDto {
+                status,
+                generated_at: dto::rfc3339(view.now.wall),
+                uptime: view.uptime.as_secs_f64(),
+                last_update: dto::last_update(view.model),
+                last_sample_age: view.model.last_sample.map(age),
+                targets: view.model.rows.len(),
+                paths: dto::paths(view.model),
+                dropped_samples: view.dropped_samples,
+            },
+        )
     }))
 }
 

@@ -59,7 +59,8 @@ struct Live {
 impl Dashboard {
     /// A dashboard that has been told nothing yet.
     pub fn new() -> Dashboard {
-        let live = Live { model: Model::default(), anchor: None, last_tick: None, snapshot: None, dropped_samples: None };
+        let live =
+            Live { model: Model::default(), anchor: None, last_tick: None, snapshot: None, dropped_samples: None };
         let messages = broadcast::Sender::new(BACKLOG);
         Dashboard { shared: Arc::new(Shared { live: Mutex::new(live), messages, born: Instant::now() }) }
     }
@@ -107,7 +108,8 @@ impl Dashboard {
         (snapshot, messages)
     }
 
-    fn gather(&self) {
+    /// Sends what is new. To call it too often does no harm.
+    pub(crate) fn gather(&self) {
         let mut live = self.lock();
         let now = self.now(&live);
         let stale = self.is_stale(&live, now);

@@ -233,10 +233,8 @@ pub(crate) fn paths(model: &Model) -> PathsDto<'_> {
         last_sent: path.last_sent.map(rfc3339),
         error: path.error.as_deref(),
     });
-    let journal = JournalDto {
-        failing_since: model.journal.failing_since.map(rfc3339),
-        error: model.journal.error.as_deref(),
-    };
+    let journal =
+        JournalDto { failing_since: model.journal.failing_since.map(rfc3339), error: model.journal.error.as_deref() };
     PathsDto { mail: mail.collect(), journal }
 }
 

@@ -72,3 +72,32 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use netwatch_core::{Mono, Now, Plan, Start, StatusSink, Wall};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_who_falls_behind_gets_a_snapshot_instead_of_what_was_missed() {
+        let dashboard = Dashboard::new();
+        let (_close, closing) = watch::channel(false);
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let (snapshot, messages) = dashboard.subscribe();
+        let first = VecDeque::from([snapshot]);
+        let mut reader = Reader { dashboard: dashboard.clone(), closing, messages, first, _permit: permit };
+        let start = Start::new(Now::new(Mono::ZERO, Wall::default()), Arc::new(Plan::default()), Vec::new());
+        for _ in 0..100 {
+            dashboard.start(&start).await;
+            dashboard.gather();
+        }
+        let begins = |message: Option<Bytes>| message.unwrap().starts_with(b"event: snapshot");
+        assert!(begins(reader.next().await), "the one it was given");
+        assert!(begins(reader.next().await), "the one that makes up for the rest");
+        assert!(reader.messages.is_empty(), "nothing old is behind it");
+    }
+}

@@ -99,7 +99,10 @@ mod tests {
     #[test]
     fn elsewhere_any_name_is() {
         assert_eq!(Hosts::of("192.0.2.1:80".parse().unwrap()), Hosts::Any);
-        assert_eq!(Hosts::of("[::ffff:127.0.0.1]:80".parse().unwrap()), Hosts::of("[::ffff:127.0.0.1]:80".parse().unwrap()));
+        assert_eq!(
+            Hosts::of("[::ffff:127.0.0.1]:80".parse().unwrap()),
+            Hosts::of("[::ffff:127.0.0.1]:80".parse().unwrap())
+        );
         assert!(matches!(Hosts::of("[::1]:80".parse().unwrap()), Hosts::Loopback(_)));
     }
 }

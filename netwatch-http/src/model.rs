@@ -92,18 +92,21 @@ pub(crate) struct Model {
 impl Model {
     /// Takes over where things stand; what was told of an outage that is still open is kept.
     pub(crate) fn start(&mut self, start: &Start, now: Now) {
-        let mut told: HashMap<u64, Told> = self
-            .rows
-            .drain(..)
-            .filter_map(|row| Some((row.outage.as_ref()?.id.number(), row.told?)))
-            .collect();
+        let mut told: HashMap<u64, Told> =
+            self.rows.drain(..).filter_map(|row| Some((row.outage.as_ref()?.id.number(), row.told?))).collect();
         self.plan = start.plan.clone();
         let pending = |at| TargetView::pending(netwatch_core::TargetId::from_index(at), start.now.wall);
-        self.rows = self.plan.targets.iter().enumerate().map(|(at, target)| {
-            let view = start.targets.get(at).cloned().unwrap_or_else(|| pending(at));
-            let told = view.outage.as_ref().and_then(|outage| told.remove(&outage.id.number()));
-            row(&self.plan, target, view, told)
-        }).collect();
+        self.rows = self
+            .plan
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(at, target)| {
+                let view = start.targets.get(at).cloned().unwrap_or_else(|| pending(at));
+                let told = view.outage.as_ref().and_then(|outage| told.remove(&outage.id.number()));
+                row(&self.plan, target, view, told)
+            })
+            .collect();
         self.places = self.rows.iter().enumerate().map(|(at, row)| (row.name.clone(), at)).collect();
         let known: Vec<Arc<str>> = self.plan.notifiers.iter().map(|notifier| notifier.name.clone()).collect();
         self.mail.retain(|name, _| known.contains(name));

@@ -78,7 +78,9 @@ impl Proxy {
         match tokio::time::timeout(PATIENCE, self.relay(&request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => body::error(StatusCode::BAD_GATEWAY, &error.to_string()),
-            Err(_) => body::error(StatusCode::GATEWAY_TIMEOUT, "the daemon does not answer; is it stopped or overloaded?"),
+            Err(_) => {
+                body::error(StatusCode::GATEWAY_TIMEOUT, "the daemon does not answer; is it stopped or overloaded?")
+            }
         }
     }
 

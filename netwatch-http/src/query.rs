@@ -15,7 +15,9 @@ pub(crate) enum QueryError {
     Unknown(String),
     #[error("parameter {0:?} is given twice; give it once")]
     Twice(String),
-    #[error("unknown status {0:?}; allowed are down, unreachable, warning, unknown, pending, ok, or several with commas")]
+    #[error(
+        "unknown status {0:?}; allowed are down, unreachable, warning, unknown, pending, ok, or several with commas"
+    )]
     Status(String),
     #[error("{name} must be a whole number from 0 to 1000000, not {value:?}")]
     Number { name: &'static str, value: String },

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn loss_counts_only_echoes_whose_fate_is_known() {
-        let window = after(&[&[reply(1), LOST, Echo::Unknown(Cause::QueueFull)], &[LOST, Echo::Unknown(Cause::NotSent)]]);
+        let window =
+            after(&[&[reply(1), LOST, Echo::Unknown(Cause::QueueFull)], &[LOST, Echo::Unknown(Cause::NotSent)]]);
         assert_eq!(window.loss(), Some(0.5), "the second check is inconclusive and does not count");
     }
 

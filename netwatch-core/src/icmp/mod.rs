@@ -1,1 +1,161 @@
 //! The ICMP engine: one thread asks every device, and never invents a loss.
+//!
+//! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
+//! and testable without a network: `wire` and `quote` (bytes), `cookie` and `keys` (whose is it?), `inflight` with `slot`
+//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `doubt` (when we could
+//! not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
+
+mod batches;
+mod clock;
+mod cookie;
+mod counters;
+mod doubt;
+mod engine;
+mod handover;
+mod inflight;
+mod judge;
+mod keys;
+mod lane;
+mod options;
+mod pacer;
+mod quote;
+mod slot;
+mod socket;
+mod stamps;
+mod sys;
+#[cfg(test)]
+mod tests;
+mod wheel;
+mod wire;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+
+pub use counters::Counters;
+pub use options::{IcmpOptions, OpenError};
+pub use socket::SocketKind;
+
+use crate::model::{Cause, Family, Sample};
+use crate::probe::{Check, CheckId, Probe, Report};
+
+/// Pings: ICMP and ICMPv6 echo, for any number of devices from one thread.
+///
+/// A reply counts only if it came in time, from the address that was asked, with our identifier and sequence, a right
+/// checksum and an unaltered payload that only this run of this program can have made. What this machine prevented
+/// itself (a send error, a full buffer, a stop) is [unknown](crate::Echo::Unknown), with its cause; an echo that is more than 50 ms
+/// late is not sent. An ICMP error explains a loss but causes none. Needs no executor.
+///
+/// ```no_run
+/// use netwatch_core::{IcmpOptions, IcmpProbe};
+///
+/// let probe = IcmpProbe::open(IcmpOptions::default())?;
+/// println!("{:?}", probe.counters());
+/// # Ok::<(), netwatch_core::OpenError>(())
+/// ```
+#[derive(Debug)]
+pub struct IcmpProbe {
+    handover: handover::Handover,
+    tally: Arc<counters::Tally>,
+    kinds: [Option<SocketKind>; 2],
+    thread: Option<JoinHandle<()>>,
+}
+
+impl IcmpProbe {
+    /// Opens the sockets and starts the thread. One address family is enough; checks of the other are unknown.
+    ///
+    /// # Errors
+    /// When no ICMP socket can be had. The message carries the remedy.
+    pub fn open(options: IcmpOptions) -> Result<IcmpProbe, OpenError> {
+        let channels = options::open_channels(&options)?;
+        let kinds = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.kind));
+        let [k0, k1, veils] = random().map_err(OpenError::NotStarted)?;
+        let (cookies, seed) = (cookie::Cookies::new([k0, k1]), veils as u32);
+        let now = clock::mono();
+        let lanes = channels.map(|channel| Some(lane::Lane::new(channel?, cookies.clone(), (veils >> 32) as u32, now)));
+        let tally = Arc::new(counters::Tally::default());
+        let (handover, inbox) = handover::handover().map_err(OpenError::NotStarted)?;
+        let shared = Arc::clone(&tally);
+        let thread = std::thread::Builder::new()
+            .name("netwatch-icmp".into())
+            .spawn(move || engine::Engine::new(inbox, lanes, shared, seed).run())
+            .map_err(OpenError::NotStarted)?;
+        Ok(IcmpProbe { handover, tally, kinds, thread: Some(thread) })
+    }
+
+    /// What was sent and seen since it was opened.
+    pub fn counters(&self) -> Counters {
+        self.tally.snapshot()
+    }
+
+    /// Which kind of socket serves the family; `None` if none could be opened.
+    pub fn socket_kind(&self, family: Family) -> Option<SocketKind> {
+        let [v4, v6] = self.kinds;
+        match family {
+            Family::V4 => v4,
+            Family::V6 => v6,
+        }
+    }
+}
+
+impl Drop for IcmpProbe {
+    fn drop(&mut self) {
+        self.handover.stop();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Probe for IcmpProbe {
+    async fn check(&self, check: &Check) -> Sample {
+        let one = Collector::default();
+        self.check_many(std::slice::from_ref(check), &one).await;
+        let sample = one.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        sample.unwrap_or_else(|| {
+            Sample::unknown(check.target, check.at, clock::mono(), check.settings.pings, Cause::NoResult)
+        })
+    }
+
+    async fn check_many(&self, due: &[Check], out: &dyn Report) {
+        if due.is_empty() {
+            return;
+        }
+        let mut ticket = self.handover.submit(due);
+        let mut finished = Vec::new();
+        loop {
+            let is_over = poll_fn(|context| ticket.poll(context, &mut finished)).await;
+            if !finished.is_empty() {
+                out.report(&finished);
+                finished.clear();
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+}
+
+/// Takes the sample of one check.
+#[derive(Default)]
+struct Collector(Mutex<Option<Sample>>);
+
+impl Report for Collector {
+    fn report(&self, samples: &[(CheckId, Sample)]) {
+        let sample = samples.first().map(|(_, sample)| sample.clone());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sample;
+    }
+}
+
+/// Three numbers that nobody can guess.
+fn random() -> io::Result<[u64; 3]> {
+    use std::io::Read;
+    let mut bytes = [[0; 8]; 3];
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes.as_flattened_mut())?;
+    Ok(bytes.map(u64::from_ne_bytes))
+}

@@ -20,6 +20,10 @@ use crate::model::{
     Subject, TargetId, Transition,
 };
 
+/// A server that may have a mail and then refuses it this often in a row (about an hour) does not have it: its lines are
+/// told in a new one.
+const REFUSALS_BELIEVED: u32 = 12;
+
 /// What a [`Monitor`] needs besides its plan.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -401,7 +405,8 @@ impl Outcome<'_> {
         let outcome = if error.permanent { DeliveryOutcome::Failed } else { DeliveryOutcome::Deferred { retry_at } };
         self.event(&policy, &mail, mail.recipients.clone(), outcome, Some(error.message));
         mail.frozen |= error.stage == Stage::Uncertain;
-        if mail.frozen && !error.permanent {
+        mail.refusals = if error.permanent { mail.refusals.saturating_add(1) } else { 0 };
+        if mail.frozen && mail.refusals < REFUSALS_BELIEVED {
             teller.outbox.keep(mail, retry);
             return;
         }

@@ -43,6 +43,8 @@ pub(super) struct Mail {
     pub(super) told: bool,
     /// Attempts for the recipients that do not have it yet.
     pub(super) attempts: u32,
+    /// How often in a row it was refused for good, although the server may have it.
+    pub(super) refusals: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,7 @@ impl Outbox {
             frozen: true,
             told,
             attempts: 0,
+            refusals: 0,
         });
     }
 
@@ -209,6 +212,7 @@ impl Mail {
             frozen: false,
             told: false,
             attempts: 0,
+            refusals: 0,
         }
     }
 

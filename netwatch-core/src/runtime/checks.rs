@@ -99,6 +99,8 @@ pub(super) struct Checks {
     open: HashMap<CheckId, Open>,
     busy: Vec<u8>,
     give_up: BinaryHeap<Reverse<(Mono, CheckId)>>,
+    /// When the latest check began whose sample is out, for each target.
+    told: Vec<Mono>,
     /// Finished before their time: checks are handed out a little ahead, and some probes do not wait.
     early: Vec<Sample>,
 }
@@ -106,7 +108,14 @@ pub(super) struct Checks {
 impl Checks {
     /// An empty book for this many targets.
     pub(super) fn new(targets: usize) -> Checks {
-        Checks { last: 0, open: HashMap::new(), busy: vec![0; targets], give_up: BinaryHeap::new(), early: Vec::new() }
+        Checks {
+            last: 0,
+            open: HashMap::new(),
+            busy: vec![0; targets],
+            give_up: BinaryHeap::new(),
+            told: vec![Mono::ZERO; targets],
+            early: Vec::new(),
+        }
     }
 
     /// Opens a check, unless the target's earlier ones are still under way.
@@ -128,8 +137,36 @@ impl Checks {
         self.early.push(Sample::unknown(target, at, at, pings, cause));
     }
 
-    /// Takes in what was reported, and adds to `out` the sample of every check that has ended by now.
-    pub(super) fn collect(&mut self, now: Mono, batch: &mut Batch, silence: Silence, out: &mut Vec<Sample>) {
+    /// Takes in what was reported; gives the sample of every check that has ended by now, in the order in which they
+    /// began.
+    ///
+    /// A check that ends after the target's next one has ended is left out: old news must not pass for new.
+    pub(super) fn collect(&mut self, now: Mono, batch: &mut Batch, silence: Silence) -> Vec<Sample> {
+        let mut out = Vec::new();
+        self.gather(now, batch, silence, &mut out);
+        out.sort_by_key(|sample| sample.at);
+        out.retain(|sample| {
+            let Some(told) = self.told.get_mut(sample.target.index()) else { return false };
+            let news = sample.at >= *told;
+            *told = sample.at.max(*told);
+            news
+        });
+        out
+    }
+
+    /// When the next check is given up, or the next early sample has its time.
+    pub(super) fn next(&mut self) -> Option<Mono> {
+        while let Some(Reverse((_, id))) = self.give_up.peek() {
+            if self.open.contains_key(id) {
+                break;
+            }
+            self.give_up.pop();
+        }
+        let early = self.early.iter().map(|sample| sample.ended);
+        early.chain(self.give_up.peek().map(|Reverse((at, _))| *at)).min()
+    }
+
+    fn gather(&mut self, now: Mono, batch: &mut Batch, silence: Silence, out: &mut Vec<Sample>) {
         self.release(now, out);
         for (id, sample) in batch.samples.drain(..) {
             let Some(check) = self.close(id) else { continue };
@@ -147,18 +184,6 @@ impl Checks {
             }
         }
         self.expire(now, silence, out);
-    }
-
-    /// When the next check is given up, or the next early sample has its time.
-    pub(super) fn next(&mut self) -> Option<Mono> {
-        while let Some(Reverse((_, id))) = self.give_up.peek() {
-            if self.open.contains_key(id) {
-                break;
-            }
-            self.give_up.pop();
-        }
-        let early = self.early.iter().map(|sample| sample.ended);
-        early.chain(self.give_up.peek().map(|Reverse((at, _))| *at)).min()
     }
 
     fn close(&mut self, id: CheckId) -> Option<Open> {
@@ -226,10 +251,9 @@ mod tests {
     }
 
     fn collect(checks: &mut Checks, now: Mono, inbox: &Inbox) -> Vec<Sample> {
-        let (mut batch, mut out) = (Batch::default(), Vec::new());
+        let mut batch = Batch::default();
         inbox.swap(&mut batch);
-        checks.collect(now, &mut batch, Silence::Is(Cause::NoResult), &mut out);
-        out
+        checks.collect(now, &mut batch, Silence::Is(Cause::NoResult))
     }
 
     fn one_open() -> (Checks, Inbox, CheckId) {
@@ -239,7 +263,7 @@ mod tests {
     }
 
     fn is_unknown(sample: &Sample, cause: Cause) -> bool {
-        sample.echoes.iter().all(|echo| echo == Echo::Unknown(cause))
+        !sample.echoes.is_empty() && sample.echoes.iter().all(|echo| echo == Echo::Unknown(cause))
     }
 
     #[test]
@@ -310,5 +334,37 @@ mod tests {
         inbox.ended([first].into_iter());
         assert!(collect(&mut checks, seconds(101), &inbox).is_empty());
         assert!(checks.open(target(), seconds(110), &settings).is_some());
+    }
+
+    #[test]
+    fn a_check_that_ends_after_the_next_one_is_old_news() {
+        let mut checks = Checks::new(1);
+        let settings = Arc::default();
+        let slow = checks.open(target(), seconds(0), &settings).expect("the first");
+        let quick = checks.open(target(), seconds(6), &settings).expect("the second");
+        let inbox = Inbox::default();
+        inbox.report(&[(quick, reply(target(), seconds(6)))]);
+        assert_eq!(collect(&mut checks, seconds(6), &inbox).len(), 1);
+        let lost = [Echo::Lost(Loss::NoReply)].into_iter().collect();
+        inbox.report(&[(slow, Sample::new(target(), seconds(0), seconds(6), lost))]);
+        assert!(collect(&mut checks, seconds(7), &inbox).is_empty());
+    }
+
+    #[test]
+    fn samples_come_in_the_order_in_which_their_checks_began() {
+        let (mut checks, inbox, id) = one_open();
+        checks.not_made(target(), seconds(16), 5, Cause::NoInterface);
+        inbox.report(&[(id, reply(target(), seconds(16)))]);
+        let out = collect(&mut checks, seconds(16), &inbox);
+        assert_eq!([out[0].at, out[1].at], [seconds(10), seconds(16)]);
+    }
+
+    #[test]
+    fn what_netwatch_drops_at_its_end_tells_nothing() {
+        let (mut checks, inbox, id) = one_open();
+        inbox.ended([id].into_iter());
+        let mut batch = Batch::default();
+        inbox.swap(&mut batch);
+        assert!(checks.collect(seconds(60), &mut batch, Silence::Untold).is_empty());
     }
 }

@@ -140,7 +140,7 @@ impl Driver {
     }
 
     fn collect(&mut self, now: Now, silence: Silence) -> Vec<Sample> {
-        let (mut batch, mut samples) = (mem::take(&mut self.spare), Vec::new());
+        let mut batch = mem::take(&mut self.spare);
         self.inbox.swap(&mut batch);
         for place in batch.panicked.drain(..) {
             if let Some(prober) = self.probers.get_mut(place)
@@ -152,7 +152,7 @@ impl Driver {
                 self.sinks.event(Event::Trouble { at: now.wall, component: "probes", message });
             }
         }
-        self.checks.collect(now.mono, &mut batch, silence, &mut samples);
+        let samples = self.checks.collect(now.mono, &mut batch, silence);
         self.spare = batch;
         samples
     }

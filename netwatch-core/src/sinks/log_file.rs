@@ -189,8 +189,9 @@ mod tests {
             let mut command = std::process::Command::new("unshare");
             command.args(["--mount", "--propagation", "private", "sh", "-c", mount]).arg(dir.path());
             command.arg(std::env::current_exe().unwrap()).args(["--exact", &test]).env(DIR, dir.path());
-            let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
-            return assert!(said.contains("1 passed"), "{said}");
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            return assert!(said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
         };
         let dir = PathBuf::from(dir);
         fs::write(dir.join("ballast"), vec![b'x'; 32 << 10]).unwrap();

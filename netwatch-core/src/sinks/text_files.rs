@@ -231,7 +231,7 @@ mod tests {
         let files = TextFiles::new(dir.path());
         files.start(&start()).await;
         let (began, mut seen) = (Instant::now(), BTreeSet::new());
-        while began.elapsed() < Duration::from_millis(1_700) {
+        while seen.is_empty() || began.elapsed() < Duration::from_millis(1_700) {
             files.samples(&[sample(0, 1)]).await;
             if let Ok(metadata) = path.metadata() {
                 seen.insert((metadata.mtime(), metadata.mtime_nsec(), metadata.ino()));

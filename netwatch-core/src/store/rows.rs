@@ -30,8 +30,9 @@ pub(super) fn commits(conn: &Connection) -> Result<u64> {
 
 /// Everything that a start needs.
 pub(super) fn read(conn: &Connection) -> Result<Saved> {
-    let last_number = conn.query_row("SELECT last_number FROM journal", [], |row| row.get(0))?;
-    let mut saved = Saved { last_number, ..Saved::default() };
+    let (last_number, alive_at) = conn
+        .query_row("SELECT last_number, alive_at FROM journal", [], |row| Ok((row.get(0)?, wall_or_none(row, 1)?)))?;
+    let mut saved = Saved { last_number, alive_at, ..Saved::default() };
     each(conn, "SELECT name, status, since, last_good, outage, silent_for, answered_for FROM targets", |row| {
         let target = target(row)?;
         saved.targets.insert(target.name.clone(), target);
@@ -84,6 +85,7 @@ fn put(to: &Transaction<'_>, change: &Change) -> Result<()> {
             "INSERT OR REPLACE INTO notifiers (name, last_sent) VALUES (?1, ?2)",
             params![notifier.name, notifier.last_sent.map(Wall::unix_nanos)],
         ),
+        Change::PutAlive(at) => run(to, "UPDATE journal SET alive_at = ?1", [at.unix_nanos()]),
     }
 }
 
@@ -174,7 +176,7 @@ fn put_told(to: &Transaction<'_>, told: &Told) -> Result<()> {
 /// The numbers that a change shows to have been given, as [`Saved::apply`] sees them.
 fn highest_number(change: &Change) -> u64 {
     match change {
-        Change::PutTarget(_) | Change::PutNotifier(_) => 0,
+        Change::PutTarget(_) | Change::PutNotifier(_) | Change::PutAlive(_) => 0,
         Change::PutOutage(outage) => outage.id.number(),
         Change::PutLine(_, line) => line.id.number().max(line.outage.id.number()),
         Change::DropLine(id) => id.number(),

@@ -28,9 +28,10 @@ const SCHEMA: &str = "
 CREATE TABLE journal (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     last_number INTEGER NOT NULL,
-    commits INTEGER NOT NULL
+    commits INTEGER NOT NULL,
+    alive_at INTEGER
 ) STRICT;
-INSERT INTO journal VALUES (1, 0, 0);
+INSERT INTO journal VALUES (1, 0, 0, NULL);
 CREATE TABLE targets (
     name TEXT PRIMARY KEY NOT NULL,
     status TEXT NOT NULL,

@@ -1,5 +1,6 @@
 //! Every way in which a server can fail, and what is certain afterwards.
 
+use futures_util::future::join_all;
 use netwatch_core::{Receipt, Stage};
 
 use crate::server::{Act, Script, Server};
@@ -17,16 +18,17 @@ const STEPS: [(&str, Stage); 7] = [
 
 #[tokio::test]
 async fn a_server_that_hangs_or_drips_or_leaves_is_told_apart_by_its_step() {
-    for act in [Act::Hang, Act::Drip, Act::Close] {
-        for (step, stage) in STEPS {
-            let server = Server::start(Script::on(step, act));
-            let mut config = plain(server.port);
-            config.timeout = LIMIT;
-            let error = attempt(config, &hello()).await.unwrap_err();
-            assert_eq!((error.stage, error.permanent), (stage, false), "{act:?} at {step}: {error}");
-            assert!(error.message.starts_with(&format!("127.0.0.1:{}: ", server.port)), "{error}");
-        }
-    }
+    let cases =
+        [Act::Hang, Act::Drip, Act::Close].into_iter().flat_map(|act| STEPS.map(|(step, stage)| (act, step, stage)));
+    join_all(cases.map(async |(act, step, stage)| {
+        let server = Server::start(Script::on(step, act));
+        let mut config = plain(server.port);
+        config.timeout = LIMIT;
+        let error = attempt(config, &hello()).await.unwrap_err();
+        assert_eq!((error.stage, error.permanent), (stage, false), "{act:?} at {step}: {error}");
+        assert!(error.message.starts_with(&format!("127.0.0.1:{}: ", server.port)), "{error}");
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ function beat() {
   veil(lost, silent);
   if (!veiled) {
     view.watches();
-    $('live-words').textContent = `${w().live} · ${w().ago(span(silent / 1000))}`;
+    $('live-words').textContent = w().live;
+    $('live-ago').textContent = `· ${w().ago(span(silent / 1000))}`;
   }
 }
 
@@ -77,6 +78,7 @@ function veil(lost, silent) {
       $('veil-words').replaceChildren(el('b', '', say), el('span', '', beginning ? '' : w().noDataWhy));
     }
     $('live-words').textContent = beginning ? w().connecting : w().noData;
+    $('live-ago').textContent = '';
   }
   const title = veiled && !beginning ? `netwatch · ${w().noData}` : down ? `(${down}) netwatch` : 'netwatch';
   if (document.title !== title) document.title = title;

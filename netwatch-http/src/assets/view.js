@@ -7,8 +7,9 @@ import { clock, exact, int, ms, percent, span, stopwatch, w } from './words.js';
 const MANY = 300;
 /** Up to this many, a group that is all well stays open. */
 const FEW = 60;
-/** Lines of what is wrong that are written out. */
-const LINES = 100;
+/** Lines of what is wrong that are written out, and how many when all are asked for. */
+const LINES = 12;
+const ALL_LINES = 200;
 
 export function el(tag, className, ...children) {
   const node = document.createElement(tag);
@@ -75,7 +76,10 @@ export class View {
       const node = this.nodes.get(at);
       if (node && node.figure) this.figure(node, target);
       const row = this.rows.get(target.name);
-      if (row && target.status === 'warning') row.facts.textContent = this.facts(target);
+      if (row && target.status === 'warning') {
+        setText(row.facts, this.facts(target));
+        this.figure(row, target);
+      }
     }
   }
 
@@ -96,6 +100,7 @@ export class View {
       setText(button.children[1], int(count));
       setText(button.children[2], w()[button.value]);
       button.classList.toggle('none', count === 0);
+      button.hidden = button.value === 'pending' && count === 0;
       button.setAttribute('aria-pressed', String(filter.status === button.value));
       button.setAttribute('aria-label', `${int(count)} ${w()[button.value]}`);
     }
@@ -128,8 +133,9 @@ export class View {
     const never = down.filter((target) => !target.lastReply);
     const written = [...gone, ...by('unreachable').sort(longest), ...by('warning')];
     const list = el('div', 'rows');
-    list.append(...written.slice(0, LINES).map((target) => this.row(target)));
-    if (written.length > LINES) list.append(el('p', 'more', w().more(int(written.length - LINES))));
+    const lines = this.opened.get('lines') ? ALL_LINES : LINES;
+    list.append(...written.slice(0, lines).map((target) => this.row(target)));
+    if (written.length > lines) list.append(this.more(written.length - lines));
     if (never.length) list.append(this.fold('never', 'down', w().neverFold(int(never.length)), never));
     const causes = new Map();
     for (const target of by('unknown')) {
@@ -170,6 +176,17 @@ export class View {
     return row;
   }
 
+  more(count) {
+    const button = el('button', 'more', w().more(int(count)));
+    button.type = 'button';
+    button.disabled = Boolean(this.opened.get('lines'));
+    button.addEventListener('click', () => {
+      this.opened.set('lines', true);
+      this.wrongs();
+    });
+    return button;
+  }
+
   /** What has no stopwatch worth a line each: folded into one, opened on demand. */
   fold(key, status, words, members) {
     const details = el('details', 'fold', el('summary', '', shape(status), words));
@@ -194,8 +211,10 @@ export class View {
     const now = this.store.now();
     const facts = [target.group];
     if (target.status === 'warning') {
-      facts.push(`${w().ping} ${ms(target.rtt_ms)} (${w().limit} ${ms(target.warn_rtt_ms).replace(/[.,]0(?= ms)/, '')})`);
-      if (target.loss) facts.push(`${w().loss} ${percent(target.loss)}`);
+      // A warning ends at 4/5 of its limit: until then that limit is the one to name.
+      const limit = (value) => `(${w().limit} ${value})`;
+      if (target.rtt_ms >= 0.8 * target.warn_rtt_ms) facts.push(`${w().slow} ${limit(ms(target.warn_rtt_ms).replace(/[.,]0(?= ms)/, ''))}`);
+      if (target.loss >= 0.8 * target.warn_loss) facts.push(`${w().loss} ${percent(target.loss)} ${limit(percent(target.warn_loss))}`);
     }
     if (target.customers) facts.push(w().customers(int(target.customers)));
     if (target.status === 'down') facts.push(target.lastReply ? `${w().lastAnswer} ${clock(target.lastReply, now)}` : w().never);
@@ -308,6 +327,7 @@ export class View {
   figure(node, target) {
     const gone = target.status === 'down' || target.status === 'unreachable';
     node.figure.classList.toggle('watch', gone && Boolean(target.lastReply));
+    node.figure.classList.toggle('said', gone && !target.lastReply);
     node.figure.last = gone ? target.lastReply : null;
     if (!gone) setText(node.figure, ms(target.rtt_ms));
     else if (!target.lastReply) setText(node.figure, w().never);

@@ -111,6 +111,7 @@ fn change() -> impl Strategy<Value = Change> {
         told().prop_map(Change::PutTold),
         (name(), option::of(instant()))
             .prop_map(|(name, last_sent)| { Change::PutNotifier(SavedNotifier { name, last_sent }) }),
+        instant().prop_map(Change::PutAlive),
     ]
 }
 

@@ -173,6 +173,21 @@ fn a_disk_that_forgot_what_it_acknowledged_is_not_written_to() {
 }
 
 #[test]
+fn after_an_error_no_commit_depends_on_the_old_log() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut journal = open(dir.path());
+    journal.commit(&nth(1)).unwrap();
+    // Another program that has the file open keeps SQLite from emptying the log when the journal's connection ends.
+    let other = Connection::open(database(dir.path())).unwrap();
+    other.execute_batch("CREATE TRIGGER t BEFORE INSERT ON notifiers BEGIN SELECT RAISE(ABORT, 'no'); END").unwrap();
+    let refused = Commit::new(2, vec![Change::PutNotifier(SavedNotifier::new("noc", None))]);
+    journal.commit(&refused).unwrap_err();
+    journal.commit(&nth(2)).unwrap();
+    fs::copy(database(dir.path()), database(copy.path())).unwrap();
+    assert_eq!(whole(&loaded(copy.path())), Some(1), "the file alone holds what was acknowledged before the error");
+}
+
+#[test]
 fn a_lock_held_by_another_program_fails_the_commit_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = open(dir.path());

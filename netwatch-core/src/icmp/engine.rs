@@ -1,0 +1,256 @@
+//! The engine's thread: one loop that receives, settles, sends and sleeps, and waits for nothing but the network.
+//!
+//! The order matters: everything that has arrived is judged, by the kernel's stamps, before a timeout is taken for a loss. So
+//! a loop that comes late, or a process that was stopped, loses no reply that the kernel had already received.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+
+use super::batches::Batches;
+use super::clock;
+use super::counters::{Count, Tally};
+use super::doubt::Doubts;
+use super::handover::{Command, Inbox, Submission};
+use super::inflight::{InFlight, SLACK};
+use super::lane::{Desk, Lane};
+use super::pacer::Pacer;
+use super::stamps::Clocks;
+use super::sys;
+use super::wheel::Wheel;
+use crate::model::{Cause, Mono, Sample};
+
+/// A reply that the kernel stamps at the last moment of its timeout reaches the socket a little later.
+const GRACE: Duration = Duration::from_millis(10);
+/// The longest sleep while an echo is under way: an interruption is noticed within this and the next.
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+/// Waking up later than this is no matter of scheduling: the machine or the process stood still, and the network with it, for
+/// all we know. What was due meanwhile and did not come is unknown.
+const STALL: Duration = Duration::from_millis(250);
+
+pub(super) struct Engine {
+    inbox: Inbox,
+    /// IPv4, IPv6.
+    lanes: [Option<Lane>; 2],
+    inflight: InFlight,
+    batches: Batches,
+    pacer: Pacer,
+    timeouts: Wheel,
+    stalls: Doubts,
+    clocks: Clocks,
+    tally: Arc<Tally>,
+    touched: Vec<u32>,
+    due: Vec<(Mono, u32)>,
+}
+
+impl Engine {
+    pub(super) fn new(inbox: Inbox, lanes: [Option<Lane>; 2], tally: Arc<Tally>, seed: u32) -> Engine {
+        let reading = clock::both();
+        Engine {
+            inbox,
+            lanes,
+            inflight: InFlight::new(seed),
+            batches: Batches::default(),
+            pacer: Pacer::new(reading.after),
+            timeouts: Wheel::new(reading.after),
+            stalls: Doubts::default(),
+            clocks: Clocks::new(reading),
+            tally,
+            touched: Vec::new(),
+            due: Vec::new(),
+        }
+    }
+
+    /// Runs until it is told to stop, or nobody is left who could.
+    pub(super) fn run(mut self) {
+        sys::sleep_precisely();
+        let mut last = clock::mono();
+        let mut planned: Option<Mono> = None;
+        loop {
+            let now = clock::mono();
+            if planned.is_some_and(|planned| now.since(planned) > STALL) {
+                self.stalls.add(last, now, Cause::Stalled);
+                self.tally.add(Count::Stalls, 1);
+            }
+            if !self.listen() {
+                return;
+            }
+            if self.receive() {
+                self.settle(now);
+            }
+            self.send();
+            self.batches.tell(clock::mono());
+            last = now;
+            planned = self.sleep();
+        }
+    }
+
+    /// Takes in what was handed over; `false` if it is time to stop.
+    fn listen(&mut self) -> bool {
+        use std::sync::mpsc::TryRecvError;
+        loop {
+            match self.inbox.commands.try_recv() {
+                Ok(Command::Submit(submission)) => self.accept(submission),
+                Ok(Command::Cancel(number)) => self.cancel(number),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    fn accept(&mut self, submission: Submission) {
+        let Submission { number, checks, results } = submission;
+        let batch = self.batches.open(number, results, checks.len());
+        for check in &checks {
+            let lane = usize::from(check.address.ip().to_canonical().is_ipv6());
+            let slot = if self.lanes.get(lane).is_some_and(Option::is_some) {
+                self.inflight.begin(check, batch).ok_or(Cause::NotSent)
+            } else {
+                Err(Cause::NoSocket)
+            };
+            match slot {
+                Ok(slot) => {
+                    self.batches.occupies(batch, slot);
+                    self.pacer.plan(slot, check.at);
+                }
+                Err(cause) => {
+                    let sample = Sample::unknown(check.target, check.at, clock::mono(), check.settings.pings, cause);
+                    self.batches.finished(batch, check.id, sample);
+                }
+            }
+        }
+    }
+
+    fn cancel(&mut self, number: u64) {
+        let Some((batch, slots)) = self.batches.cancel(number) else { return };
+        for slot in slots {
+            if self.inflight.cancel(slot, batch) {
+                self.pacer.forget(slot);
+                self.timeouts.disarm(slot);
+            }
+        }
+    }
+
+    /// Judges all that has arrived; `false` if there may be more.
+    fn receive(&mut self) -> bool {
+        let Engine { lanes, inflight, clocks, tally, touched, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, touched };
+        let mut is_all = true;
+        for lane in lanes.iter_mut().flatten() {
+            is_all &= lane.receive(&mut desk);
+        }
+        self.conclude();
+        is_all
+    }
+
+    /// Settles the echoes whose timeout ended before `now`, which is before everything that has arrived was judged.
+    fn settle(&mut self, now: Mono) {
+        self.timeouts.take(now, &mut self.due);
+        for lane in self.lanes.iter_mut().flatten() {
+            if !self.due.is_empty() || now.since(lane.looked()) >= LONGEST_SLEEP {
+                lane.look_for_overflow(clock::mono(), &self.tally);
+            }
+        }
+        while let Some((_, slot)) = self.due.pop() {
+            let lane = self.inflight.is_v6(slot).and_then(|v6| self.lanes.get(usize::from(v6))?.as_ref());
+            let (stalls, overflows) = (&self.stalls, lane.map(|lane| &lane.overflows));
+            self.inflight.expire(slot, now.minus(GRACE), |sent, deadline| {
+                stalls.about(sent, deadline).or_else(|| overflows?.about(sent, deadline))
+            });
+            self.touched.push(slot);
+        }
+        self.conclude();
+    }
+
+    /// Sends what is due, in batches, and looks for replies between them.
+    fn send(&mut self) {
+        loop {
+            let now = clock::mono();
+            let mut any = false;
+            while !self.lanes.iter().flatten().any(Lane::is_full)
+                && let Some((planned, slot)) = self.pacer.pop(now)
+            {
+                any = true;
+                if self.inflight.next_departure(slot) == Some(planned) {
+                    self.load(slot, planned, now);
+                }
+            }
+            if !any {
+                return;
+            }
+            let Engine { lanes, inflight, clocks, tally, touched, .. } = self;
+            let mut desk = Desk { inflight, clocks, tally, touched };
+            for lane in lanes.iter_mut().flatten() {
+                lane.send(&mut desk);
+            }
+            self.conclude();
+            self.receive();
+        }
+    }
+
+    fn load(&mut self, slot: u32, planned: Mono, now: Mono) {
+        let Some(echo) = self.inflight.depart(slot) else { return };
+        if let Some(next) = self.inflight.next_departure(slot) {
+            self.pacer.plan(slot, next);
+        }
+        let lane = self.lanes.get_mut(usize::from(echo.to.is_ipv6())).and_then(Option::as_mut);
+        let is_loaded = now.since(planned) <= SLACK && lane.is_some_and(|lane| lane.load(slot, &echo, &self.inflight));
+        if !is_loaded {
+            self.inflight.not_sent(slot, echo.stamp.ping, now, Cause::NotSent);
+            self.tally.add(Count::NotSent, 1);
+            self.touched.push(slot);
+        }
+    }
+
+    /// Puts the timers of the touched slots right, and takes out the checks that have finished.
+    fn conclude(&mut self) {
+        while let Some(slot) = self.touched.pop() {
+            if let Some(finished) = self.inflight.finish(slot) {
+                self.timeouts.disarm(slot);
+                self.pacer.forget(slot);
+                self.batches.finished(finished.batch, finished.check, finished.sample);
+            } else if !self.timeouts.is_armed(slot)
+                && let Some(deadline) = self.inflight.deadline(slot)
+            {
+                self.timeouts.arm(slot, deadline.plus(GRACE));
+            }
+        }
+    }
+
+    /// Sleeps until something is due, has arrived or was handed over; when it meant to wake up.
+    fn sleep(&mut self) -> Option<Mono> {
+        let now = clock::mono();
+        let longest = (!self.inflight.is_idle()).then(|| now.plus(LONGEST_SLEEP));
+        let wakes = [self.pacer.next(), self.timeouts.next(), self.batches.next(), longest];
+        let wake = wakes.into_iter().flatten().min();
+        let timeout = wake.map(|wake| timespec(wake.since(now)));
+        let bell = Arc::clone(&self.inbox.bell);
+        let wait = |fds: &mut [PollFd<'_>]| {
+            // An interrupted or refused poll is a short sleep; the loop looks for everything anyway.
+            let _ = poll(fds, timeout.as_ref());
+        };
+        let bell_fd = PollFd::new(&*bell, PollFlags::IN);
+        match &self.lanes {
+            [Some(v4), Some(v6)] => wait(&mut [
+                bell_fd,
+                PollFd::from_borrowed_fd(v4.receiver(), PollFlags::IN),
+                PollFd::from_borrowed_fd(v6.receiver(), PollFlags::IN),
+            ]),
+            [Some(one), None] | [None, Some(one)] => {
+                wait(&mut [bell_fd, PollFd::from_borrowed_fd(one.receiver(), PollFlags::IN)]);
+            }
+            [None, None] => wait(&mut [bell_fd]),
+        }
+        let _ = rustix::io::read(&*bell, &mut [0; 8]);
+        wake
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}

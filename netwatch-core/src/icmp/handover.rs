@@ -1,0 +1,151 @@
+//! Between whoever asks and the engine's thread: slices of checks go in, finished samples come out.
+//!
+//! A slice costs one message and one wake of the engine; results come back in groups, so that the asking task is
+//! woken 20 times a second at most. Nothing here belongs to an executor.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+use crate::model::Sample;
+use crate::probe::{Check, CheckId};
+
+/// What the engine is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Submit(Submission),
+    /// Nobody waits for the slice of this number any more.
+    Cancel(u64),
+    Stop,
+}
+
+/// A slice of checks.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub(super) number: u64,
+    pub(super) checks: Vec<Check>,
+    pub(super) results: Results,
+}
+
+/// The asking side.
+#[derive(Debug)]
+pub(super) struct Handover {
+    commands: Sender<Command>,
+    bell: Arc<OwnedFd>,
+    numbers: AtomicU64,
+}
+
+/// The engine's ear: the commands, and the eventfd that is readable when there are any.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) commands: Receiver<Command>,
+    pub(super) bell: Arc<OwnedFd>,
+}
+
+/// Both ends.
+pub(super) fn handover() -> std::io::Result<(Handover, Inbox)> {
+    use rustix::event::{EventfdFlags, eventfd};
+    let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+    let (sender, receiver) = channel();
+    let handover = Handover { commands: sender, bell: Arc::clone(&bell), numbers: AtomicU64::new(0) };
+    Ok((handover, Inbox { commands: receiver, bell }))
+}
+
+impl Handover {
+    /// Hands the checks to the engine.
+    pub(super) fn submit(&self, checks: &[Check]) -> Ticket<'_> {
+        let shared = Arc::new(Shared::default());
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let results = Results(Arc::clone(&shared));
+        self.tell(Command::Submit(Submission { number, checks: checks.to_vec(), results }));
+        Ticket { handover: self, shared, number, is_over: false }
+    }
+
+    /// Ends the engine's thread.
+    pub(super) fn stop(&self) {
+        self.tell(Command::Stop);
+    }
+
+    fn tell(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            // The counter of an eventfd overflows only when nobody listens any more.
+            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// A slice under way; dropping it cancels what is left of it.
+#[derive(Debug)]
+pub(super) struct Ticket<'a> {
+    handover: &'a Handover,
+    shared: Arc<Shared>,
+    number: u64,
+    is_over: bool,
+}
+
+impl Ticket<'_> {
+    /// Moves what has finished into `into`; ready when something did or the slice is over, which `true` tells.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, into: &mut Vec<(CheckId, Sample)>) -> Poll<bool> {
+        self.shared.waker.register(context.waker());
+        let mut done = self.shared.lock();
+        into.append(&mut done.samples);
+        self.is_over = done.is_over;
+        if self.is_over || !into.is_empty() { Poll::Ready(self.is_over) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.handover.tell(Command::Cancel(self.number));
+        }
+    }
+}
+
+/// Where the engine puts what has finished. Dropping it ends the slice, finished or not.
+#[derive(Debug)]
+pub(super) struct Results(Arc<Shared>);
+
+impl Results {
+    /// Hands over the samples, unless the other side holds the lock just now: the engine never waits.
+    pub(super) fn offer(&self, samples: &mut Vec<(CheckId, Sample)>) -> bool {
+        let mut done = match self.0.done.try_lock() {
+            Ok(done) => done,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        done.samples.append(samples);
+        drop(done);
+        self.0.waker.wake();
+        true
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+        self.0.waker.wake();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waker: AtomicWaker,
+    done: Mutex<Done>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    samples: Vec<(CheckId, Sample)>,
+    is_over: bool,
+}

@@ -1,0 +1,133 @@
+//! Which identifier and sequence number an echo goes out under, and back: no search, no hash map.
+//!
+//! An echo's key is its slot (20 bits) and a counter of that slot's echoes (12 bits). On a raw socket all 32 bits are
+//! on the wire, veiled by a random mask: a target keeps its identifier as long as it keeps its slot (one conntrack entry and
+//! one ECMP path each), and a key comes back after 4,096 echoes of the same target. On a ping socket the kernel owns
+//! the identifier, so the 16 bits of the sequence go round and a ring remembers whose they are.
+
+use super::wire::WireKey;
+
+/// The most slots there can be.
+pub(super) const MOST_SLOTS: u32 = 1 << 20;
+
+const COUNTER_BITS: u32 = 12;
+const COUNTER_MASK: u16 = (1 << COUNTER_BITS) - 1;
+const RING: usize = 1 << 16;
+const NOBODY: u32 = u32::MAX;
+
+/// A slot and the counter of one of its echoes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EchoKey(pub(super) u32);
+
+impl EchoKey {
+    pub(super) fn new(slot: u32, counter: u16) -> EchoKey {
+        EchoKey(slot << COUNTER_BITS | u32::from(counter & COUNTER_MASK))
+    }
+
+    pub(super) fn slot(self) -> u32 {
+        self.0 >> COUNTER_BITS
+    }
+
+    /// How many echoes after the one with the counter `first` this one is, as far as 12 bits tell.
+    pub(super) fn after(self, first: u16) -> u16 {
+        (self.0 as u16).wrapping_sub(first) & COUNTER_MASK
+    }
+}
+
+/// The keys of one address family.
+#[derive(Debug)]
+pub(super) enum Keys {
+    /// All 32 bits are ours.
+    Raw { veil: u32 },
+    /// The identifier is the kernel's.
+    Ping { ident: u16, next: u16, ring: Box<[u32]> },
+}
+
+impl Keys {
+    /// The keys of a raw socket, veiled by a random number.
+    pub(super) fn raw(veil: u32) -> Keys {
+        Keys::Raw { veil }
+    }
+
+    /// The keys of a ping socket with this identifier, beginning with a random sequence number.
+    pub(super) fn ping(ident: u16, first: u16) -> Keys {
+        Keys::Ping { ident, next: first, ring: vec![NOBODY; RING].into() }
+    }
+
+    /// What `key` goes out under. `None` if that is still `taken` by an earlier echo (ping sockets only).
+    pub(super) fn assign(&mut self, key: EchoKey, taken: impl FnOnce(EchoKey) -> bool) -> Option<WireKey> {
+        match self {
+            Keys::Raw { veil } => {
+                let [i0, i1, s0, s1] = (key.0 ^ *veil).to_be_bytes();
+                Some(WireKey { ident: u16::from_be_bytes([i0, i1]), seq: u16::from_be_bytes([s0, s1]) })
+            }
+            Keys::Ping { ident, next, ring } => {
+                let place = ring.get_mut(usize::from(*next))?;
+                if *place != NOBODY && taken(EchoKey(*place)) {
+                    return None;
+                }
+                *place = key.0;
+                let wire = WireKey { ident: *ident, seq: *next };
+                *next = next.wrapping_add(1);
+                Some(wire)
+            }
+        }
+    }
+
+    /// The key behind what is on the wire, if there is one.
+    pub(super) fn find(&self, wire: WireKey) -> Option<EchoKey> {
+        match self {
+            Keys::Raw { veil } => {
+                let ([i0, i1], [s0, s1]) = (wire.ident.to_be_bytes(), wire.seq.to_be_bytes());
+                Some(EchoKey(u32::from_be_bytes([i0, i1, s0, s1]) ^ veil))
+            }
+            Keys::Ping { ident, ring, .. } => {
+                let key = ring.get(usize::from(wire.seq)).copied().filter(|key| *key != NOBODY);
+                key.filter(|_| wire.ident == *ident).map(EchoKey)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_key_survives_the_wire_and_keeps_its_identifier_through_a_slot() {
+        let mut keys = Keys::raw(0xfffa_fffb);
+        for slot in [0, 1, 15, 16, 65_535, 65_536, MOST_SLOTS - 1] {
+            let first = keys.assign(EchoKey::new(slot, 0), |_| true).unwrap();
+            for counter in [0, 1, 4_094, 4_095] {
+                let wire = keys.assign(EchoKey::new(slot, counter), |_| true).unwrap();
+                assert_eq!(wire.ident, first.ident);
+                assert_eq!(keys.find(wire), Some(EchoKey::new(slot, counter)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_ping_key_goes_round_and_is_never_taken_from_an_echo_under_way() {
+        let mut keys = Keys::ping(9, 65_530);
+        for n in 0..65_536_u32 {
+            assert!(keys.assign(EchoKey::new(n, 7), |_| true).is_some(), "{n}");
+        }
+        assert_eq!(keys.find(WireKey { ident: 9, seq: 65_530 }), Some(EchoKey::new(0, 7)));
+        assert_eq!(keys.find(WireKey { ident: 9, seq: 65_529 }), Some(EchoKey::new(65_535, 7)));
+        assert_eq!(keys.assign(EchoKey::new(1, 8), |_| true), None);
+        assert!(keys.assign(EchoKey::new(1, 8), |_| false).is_some());
+    }
+
+    #[test]
+    fn another_identifier_is_nobodys() {
+        let mut keys = Keys::ping(9, 0);
+        let wire = keys.assign(EchoKey::new(3, 0), |_| false).unwrap();
+        assert_eq!(keys.find(WireKey { ident: 10, ..wire }), None);
+    }
+
+    #[test]
+    fn counters_wrap_without_losing_their_order() {
+        assert_eq!(EchoKey::new(5, 2).after(4_095), 3);
+        assert_eq!(EchoKey::new(5, 4_095).after(4_095), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! How the engine is opened, and the remedy when it may not be.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::socket::{Channel, SocketKind};
+use crate::model::Family;
+
+/// How to open the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IcmpOptions {
+    /// Receive buffer of each address family, in bytes; default 16 MiB. Without `CAP_NET_ADMIN` the kernel gives no more than
+    /// twice `net.core.rmem_max`. A waiting reply takes about 832 bytes of it.
+    pub receive_buffer: usize,
+    /// Which sockets may be used; default either, raw first.
+    pub sockets: Option<SocketKind>,
+}
+
+impl Default for IcmpOptions {
+    fn default() -> IcmpOptions {
+        IcmpOptions { receive_buffer: 16 << 20, sockets: None }
+    }
+}
+
+impl IcmpOptions {
+    /// The same options with only this kind of socket.
+    #[must_use]
+    pub fn with_sockets(mut self, kind: SocketKind) -> IcmpOptions {
+        self.sockets = Some(kind);
+        self
+    }
+
+    /// The same options with a receive buffer of this many bytes.
+    #[must_use]
+    pub fn with_receive_buffer(mut self, bytes: usize) -> IcmpOptions {
+        self.receive_buffer = bytes;
+        self
+    }
+}
+
+/// Why no device can be pinged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Neither a raw socket nor a ping socket is allowed.
+    #[error(
+        "cannot ping: this program may open neither a raw socket ({raw}) nor an unprivileged ping socket ({ping})\n\
+         allow it one of them, as root:\n  \
+         setcap cap_net_raw+ep {}\n  \
+         sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"",
+        executable.display()
+    )]
+    NotAllowed {
+        /// This program's file.
+        executable: PathBuf,
+        /// What opening a raw socket said.
+        raw: io::Error,
+        /// What opening a ping socket said.
+        ping: io::Error,
+    },
+    /// Sockets of neither address family can be had, for another reason than permission.
+    #[error("cannot ping: no ICMP socket for IPv4 ({v4}), none for IPv6 ({v6})")]
+    NoSocket {
+        /// What IPv4 said.
+        v4: io::Error,
+        /// What IPv6 said.
+        v6: io::Error,
+    },
+    /// The engine's thread did not start.
+    #[error("cannot ping: the engine did not start: {0}")]
+    NotStarted(io::Error),
+}
+
+/// Opens the sockets of both families, or of the one that is there.
+pub(super) fn open_channels(options: &IcmpOptions) -> Result<[Option<Channel>; 2], OpenError> {
+    match (open(Family::V4, options), open(Family::V6, options)) {
+        (Err(v4), Err(v6)) => Err(refusal(v4, v6)),
+        (v4, v6) => Ok([v4.ok(), v6.ok()]),
+    }
+}
+
+/// What opening a raw socket and a ping socket said; `None` where it was not tried.
+struct Refused {
+    raw: Option<io::Error>,
+    ping: Option<io::Error>,
+}
+
+fn open(family: Family, options: &IcmpOptions) -> Result<Channel, Refused> {
+    let buffer = options.receive_buffer;
+    let mut refused = Refused { raw: None, ping: None };
+    if options.sockets != Some(SocketKind::Ping) {
+        match Channel::raw(family, buffer) {
+            Ok(channel) => return Ok(channel),
+            Err(error) => refused.raw = Some(error),
+        }
+    }
+    if options.sockets != Some(SocketKind::Raw) {
+        match Channel::ping(family, buffer) {
+            Ok(channel) => return Ok(channel),
+            Err(error) => refused.ping = Some(error),
+        }
+    }
+    Err(refused)
+}
+
+fn refusal(v4: Refused, v6: Refused) -> OpenError {
+    let is_forbidden = |refused: &Refused| {
+        let mut errors = [&refused.raw, &refused.ping].into_iter().flatten();
+        errors.any(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let not_tried = || io::Error::other("not tried");
+    if is_forbidden(&v4) || is_forbidden(&v6) {
+        let told = if is_forbidden(&v4) { v4 } else { v6 };
+        return OpenError::NotAllowed {
+            executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("PROGRAM")),
+            raw: told.raw.unwrap_or_else(not_tried),
+            ping: told.ping.unwrap_or_else(not_tried),
+        };
+    }
+    let last = |refused: Refused| refused.ping.or(refused.raw).unwrap_or_else(not_tried);
+    OpenError::NoSocket { v4: last(v4), v6: last(v6) }
+}

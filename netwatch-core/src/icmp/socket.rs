@@ -1,0 +1,235 @@
+//! The sockets of one address family, and what the kernel's answers mean.
+//!
+//! Raw: one socket that receives and one that only sends. The IPv4 sender is an `IPPROTO_RAW` socket with `IP_RECVERR`:
+//! without that option Linux reports a packet dropped by a full queue as sent (net/ipv4/raw.c); the option must not be
+//! on the receiver, where an ICMP error would make the next receive fail. The sender's option is harmless because ICMP errors are
+//! looked up by protocol. Where raw sockets are not allowed: one ping socket (`SOCK_DGRAM`, icmp(7)) for both directions.
+
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::sys;
+use super::wire;
+use crate::model::{Cause, Family};
+
+const SEND_BUFFER: usize = 1 << 20;
+/// `ICMP_FILTER` at `SOL_RAW` (linux/icmp.h); libc has no name for it.
+const SOL_RAW: i32 = 255;
+const ICMP_FILTER: i32 = 1;
+/// `ICMP6_FILTER` (linux/icmpv6.h).
+const ICMP6_FILTER: i32 = 1;
+
+/// Which kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SocketKind {
+    /// Raw sockets (`CAP_NET_RAW`).
+    Raw,
+    /// The unprivileged ping socket (`net.ipv4.ping_group_range`).
+    Ping,
+}
+
+/// The sockets of one address family.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) family: Family,
+    pub(super) kind: SocketKind,
+    receiver: Socket,
+    /// A ping socket sends where it receives.
+    sender: Option<Socket>,
+    /// The identifier that the kernel gave to a ping socket.
+    pub(super) ident: u16,
+    /// `/proc/net/snmp6`, for what the sockets of IPv6 do not tell.
+    counters: Option<File>,
+}
+
+impl Channel {
+    /// Opens raw sockets.
+    pub(super) fn raw(family: Family, receive_buffer: usize) -> io::Result<Channel> {
+        let (receiver, sender) = match family {
+            Family::V4 => {
+                let receiver = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
+                let pass = [wire::V4_ECHO_REPLY, wire::V4_UNREACHABLE, wire::V4_TIME_EXCEEDED, wire::V4_PARAMETER];
+                let block = !pass.iter().fold(0_u32, |bits, kind| bits | 1 << kind);
+                sys::set_option(receiver.as_fd(), SOL_RAW, ICMP_FILTER, &block.to_ne_bytes())?;
+                let sender = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
+                sys::switch_on(sender.as_fd(), libc::SOL_IP, libc::IP_RECVERR)?;
+                (receiver, sender)
+            }
+            Family::V6 => {
+                let receiver = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+                filter_v6(
+                    &receiver,
+                    &[
+                        wire::V6_ECHO_REPLY,
+                        wire::V6_UNREACHABLE,
+                        wire::V6_TOO_BIG,
+                        wire::V6_TIME_EXCEEDED,
+                        wire::V6_PARAMETER,
+                    ],
+                )?;
+                let sender = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+                filter_v6(&sender, &[])?;
+                (receiver, sender)
+            }
+        };
+        prepare_receiver(&receiver, receive_buffer)?;
+        prepare_sender(&sender)?;
+        Ok(Channel {
+            family,
+            kind: SocketKind::Raw,
+            receiver,
+            sender: Some(sender),
+            ident: 0,
+            counters: counters_v6(family),
+        })
+    }
+
+    /// Opens a ping socket.
+    pub(super) fn ping(family: Family, receive_buffer: usize) -> io::Result<Channel> {
+        let any: SocketAddr;
+        let socket = match family {
+            Family::V4 => {
+                any = (Ipv4Addr::UNSPECIFIED, 0).into();
+                let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4))?;
+                sys::switch_on(socket.as_fd(), libc::SOL_IP, libc::IP_RECVERR)?;
+                socket
+            }
+            Family::V6 => {
+                any = (Ipv6Addr::UNSPECIFIED, 0).into();
+                let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::ICMPV6))?;
+                sys::switch_on(socket.as_fd(), libc::SOL_IPV6, libc::IPV6_RECVERR)?;
+                socket
+            }
+        };
+        prepare_receiver(&socket, receive_buffer)?;
+        prepare_sender(&socket)?;
+        socket.bind(&any.into())?;
+        let ident = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
+        Ok(Channel {
+            family,
+            kind: SocketKind::Ping,
+            receiver: socket,
+            sender: None,
+            ident,
+            counters: counters_v6(family),
+        })
+    }
+
+    pub(super) fn receiver(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
+
+    pub(super) fn sender(&self) -> BorrowedFd<'_> {
+        self.sender.as_ref().unwrap_or(&self.receiver).as_fd()
+    }
+
+    /// How many packets the kernel dropped at the receiver.
+    pub(super) fn drops(&self) -> u32 {
+        sys::drops(self.receiver()).unwrap_or(0)
+    }
+
+    /// How many ICMPv6 packets with a wrong checksum this machine has seen: a raw socket counts them among its drops.
+    pub(super) fn bad_checksums(&self) -> u64 {
+        match self.kind {
+            SocketKind::Raw => self.counter("Icmp6InCsumErrors"),
+            SocketKind::Ping => 0,
+        }
+    }
+
+    /// How many IPv6 packets this machine refused to send. Linux drops the error of a ping socket's send
+    /// (`ping_v6_sendmsg`), so this is the only sign of a firewall that refuses our output.
+    pub(super) fn hidden_refusals(&self) -> u64 {
+        match self.kind {
+            SocketKind::Ping => self.counter("Ip6OutDiscards"),
+            SocketKind::Raw => 0,
+        }
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        let mut text = [0; 8192];
+        let Some(file) = &self.counters else { return 0 };
+        let length = file.read_at(&mut text, 0).unwrap_or(0);
+        let text = text.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default();
+        let mut lines = text.lines().map(str::split_whitespace);
+        let value = lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()).flatten());
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// What it means that an echo could not be sent.
+pub(super) fn cause_of(error: &io::Error) -> Cause {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::ENETUNREACH | libc::EHOSTUNREACH => Cause::NoRoute,
+        libc::ENETDOWN => Cause::InterfaceDown,
+        libc::ENODEV | libc::ENXIO | libc::EADDRNOTAVAIL | libc::EINVAL => Cause::NoInterface,
+        libc::EPERM | libc::EACCES => Cause::OutputRefused,
+        libc::ENOBUFS | libc::EAGAIN => Cause::QueueFull,
+        libc::EMSGSIZE => Cause::TooLong,
+        other => Cause::SendFailed(other),
+    }
+}
+
+fn filter_v6(socket: &Socket, pass: &[u8]) -> io::Result<()> {
+    let mut block = [u32::MAX; 8];
+    for kind in pass {
+        if let Some(word) = block.get_mut(usize::from(kind >> 5)) {
+            *word &= !(1 << (kind & 31));
+        }
+    }
+    let bytes: Vec<u8> = block.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    sys::set_option(socket.as_fd(), libc::IPPROTO_ICMPV6, ICMP6_FILTER, &bytes)
+}
+
+fn prepare_receiver(socket: &Socket, buffer: usize) -> io::Result<()> {
+    sys::switch_on(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)?;
+    let size = i32::try_from(buffer / 2).unwrap_or(i32::MAX).to_ne_bytes();
+    if sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &size).is_err() {
+        sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &size)?;
+    }
+    socket.set_nonblocking(true)
+}
+
+fn prepare_sender(socket: &Socket) -> io::Result<()> {
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_nonblocking(true)
+}
+
+fn counters_v6(family: Family) -> Option<File> {
+    match family {
+        Family::V6 => File::open("/proc/thread-self/net/snmp6").ok(),
+        Family::V4 => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_send_error_has_its_cause() {
+        let expected = [
+            (libc::ENETUNREACH, Cause::NoRoute),
+            (libc::EHOSTUNREACH, Cause::NoRoute),
+            (libc::ENETDOWN, Cause::InterfaceDown),
+            (libc::ENODEV, Cause::NoInterface),
+            (libc::ENXIO, Cause::NoInterface),
+            (libc::EADDRNOTAVAIL, Cause::NoInterface),
+            (libc::EINVAL, Cause::NoInterface),
+            (libc::EPERM, Cause::OutputRefused),
+            (libc::EACCES, Cause::OutputRefused),
+            (libc::ENOBUFS, Cause::QueueFull),
+            (libc::EAGAIN, Cause::QueueFull),
+            (libc::EMSGSIZE, Cause::TooLong),
+            (libc::EIO, Cause::SendFailed(libc::EIO)),
+        ];
+        for (errno, cause) in expected {
+            assert_eq!(cause_of(&io::Error::from_raw_os_error(errno)), cause);
+        }
+    }
+}

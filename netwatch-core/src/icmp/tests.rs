@@ -1,0 +1,141 @@
+//! The engine against this machine itself: needs root (or `cap_net_raw`), and fails loudly without.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::model::{Echo, Loss, Mono, Settings, TargetId};
+
+#[derive(Default)]
+struct Collected(Mutex<Vec<(CheckId, Sample)>>);
+
+impl Report for Collected {
+    fn report(&self, samples: &[(CheckId, Sample)]) {
+        self.0.lock().unwrap().extend_from_slice(samples);
+    }
+}
+
+fn open() -> IcmpProbe {
+    IcmpProbe::open(IcmpOptions::default()).expect("these tests need cap_net_raw")
+}
+
+fn quick(pings: u16) -> Settings {
+    let mut settings = Settings::default();
+    settings.pings = pings;
+    settings.spacing = Duration::from_millis(20);
+    settings.timeout = Duration::from_millis(400);
+    settings
+}
+
+fn check(number: usize, address: &str, settings: &Settings) -> Check {
+    let ip: IpAddr = address.parse().unwrap();
+    let at = clock::mono().plus(Duration::from_millis(50));
+    let id = CheckId::new(number as u64);
+    Check::new(id, TargetId::from_index(number), address, SocketAddr::new(ip, 0), at, Arc::new(settings.clone()))
+}
+
+async fn answers(address: &str) {
+    let probe = open();
+    let asked = check(0, address, &quick(5));
+    let sample = probe.check(&asked).await;
+    assert_eq!(sample.replies(), 5, "{sample:?}");
+    assert!(sample.median_rtt().unwrap().as_duration() < Duration::from_millis(100), "{sample:?}");
+    assert_eq!(sample.last_reply, Some(sample.ended));
+    assert!(sample.ended >= asked.at.plus(Duration::from_millis(80)), "the fifth left at its time: {sample:?}");
+    let counters = probe.counters();
+    assert_eq!((counters.sent, counters.replies, counters.duplicates), (5, 5, 0), "{counters:?}");
+}
+
+#[tokio::test]
+async fn loopback_answers_over_ipv4() {
+    answers("127.0.0.1").await;
+}
+
+#[tokio::test]
+async fn loopback_answers_over_ipv6() {
+    answers("::1").await;
+}
+
+#[tokio::test]
+async fn many_checks_come_back_each_with_its_own_result() {
+    let probe = open();
+    let checks: Vec<Check> =
+        (0..500).map(|n| check(n, &format!("127.0.{}.{}", n / 250, n % 250 + 1), &quick(3))).collect();
+    let out = Collected::default();
+    probe.check_many(&checks, &out).await;
+    let mut samples = out.0.into_inner().unwrap();
+    samples.sort_by_key(|(id, _)| *id);
+    assert_eq!(samples.len(), 500);
+    for (n, (id, sample)) in samples.iter().enumerate() {
+        assert_eq!((id.number(), sample.target.index()), (n as u64, n));
+        let fine = sample.echoes.iter().all(|echo| matches!(echo, Echo::Reply(_) | Echo::Unknown(Cause::NotSent)));
+        assert!(fine && sample.replies() > 0, "{sample:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_checks_of_one_target_at_a_time_do_not_disturb_each_other() {
+    let probe = open();
+    let checks = [check(0, "127.0.0.1", &quick(3)), check(0, "127.0.0.2", &quick(4))];
+    let (a, b) = tokio::join!(probe.check(&checks[0]), probe.check(&checks[1]));
+    assert_eq!((a.replies(), b.replies()), (3, 4), "{a:?} {b:?}");
+}
+
+#[tokio::test]
+async fn what_comes_too_late_is_not_sent_and_not_caught_up() {
+    let probe = open();
+    let mut late = check(0, "127.0.0.1", &quick(2));
+    late.at = late.at.minus(Duration::from_secs(3));
+    let sample = probe.check(&late).await;
+    let unknown = Echo::Unknown(Cause::NotSent);
+    assert_eq!(sample.echoes, [unknown, unknown].into_iter().collect());
+    assert_eq!((probe.counters().sent, probe.counters().not_sent), (0, 2));
+}
+
+#[tokio::test]
+async fn a_dropped_check_leaves_nothing_behind() {
+    let probe = open();
+    let mut settings = quick(100);
+    settings.spacing = Duration::from_millis(50);
+    let asked = check(0, "127.0.0.1", &settings);
+    assert!(probe.check(&asked).now_or_never().is_none());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(probe.counters().sent, 0, "the engine still sends for nobody");
+    assert_eq!(probe.check(&check(0, "127.0.0.1", &quick(1))).await.replies(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_address_family_is_unknown_and_the_other_works() {
+    let channels = options::open_channels(&IcmpOptions::default()).unwrap();
+    let [v4, _] = channels;
+    let now = clock::mono();
+    let lanes = [v4.map(|channel| lane::Lane::new(channel, cookie::Cookies::new([1, 2]), 77, now)), None];
+    let tally = Arc::new(counters::Tally::default());
+    let (handover, inbox) = handover::handover().unwrap();
+    let shared = Arc::clone(&tally);
+    let thread = std::thread::spawn(move || engine::Engine::new(inbox, lanes, shared, 1).run());
+    let probe = IcmpProbe { handover, tally, kinds: [Some(SocketKind::Raw), None], thread: Some(thread) };
+    let sample = probe.check(&check(0, "::1", &quick(3))).await;
+    assert_eq!(sample.echoes, [Echo::Unknown(Cause::NoSocket); 3].into_iter().collect());
+    assert_eq!(probe.check(&check(1, "127.0.0.1", &quick(3))).await.replies(), 3);
+}
+
+#[tokio::test]
+async fn a_check_of_nothing_returns() {
+    open().check_many(&[], &Collected::default()).await;
+}
+
+#[tokio::test]
+async fn a_reply_after_the_timeout_does_not_count() {
+    let probe = open();
+    let mut settings = quick(2);
+    settings.timeout = Duration::ZERO;
+    let sample = probe.check(&check(0, "127.0.0.1", &settings)).await;
+    assert_eq!(sample.echoes, [Echo::Lost(Loss::NoReply); 2].into_iter().collect());
+    let counters = probe.counters();
+    assert_eq!((counters.replies, counters.late), (0, 2), "{counters:?}");
+    assert_eq!(sample.last_reply, None::<Mono>);
+}

@@ -1,0 +1,254 @@
+//! A timing wheel over slots: arming, disarming and finding what is due cost the same for ten slots and for a million.
+//!
+//! A hashed wheel (Varghese and Lauck 1987, scheme 6): buckets of about 1 ms, each a doubly linked list through arrays
+//! indexed by slot, so nothing is allocated when a timer is set. An entry beyond one turn waits in its bucket.
+
+use crate::model::Mono;
+
+const TICK_BITS: u32 = 20;
+const BUCKETS: usize = 8192;
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(super) struct Wheel {
+    heads: Box<[u32]>,
+    /// One bit a bucket: not empty.
+    occupied: Box<[u64]>,
+    entries: Vec<Entry>,
+    /// All ticks before this one were taken.
+    cursor: u64,
+    armed: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    at: u64,
+    prev: u32,
+    next: u32,
+    armed: bool,
+}
+
+const DISARMED: Entry = Entry { at: 0, prev: NONE, next: NONE, armed: false };
+
+impl Wheel {
+    /// Nothing armed; time begins at `now`.
+    pub(super) fn new(now: Mono) -> Wheel {
+        Wheel {
+            heads: vec![NONE; BUCKETS].into(),
+            occupied: vec![0; BUCKETS / 64].into(),
+            entries: Vec::new(),
+            cursor: tick(now.as_nanos()),
+            armed: 0,
+        }
+    }
+
+    /// Arms the timer of this slot, instead of what it was armed for.
+    pub(super) fn arm(&mut self, slot: u32, at: Mono) {
+        self.disarm(slot);
+        let place = slot as usize;
+        if self.entries.len() <= place {
+            self.entries.resize(place + 1, DISARMED);
+        }
+        let bucket = bucket(tick(at.as_nanos()).max(self.cursor));
+        let Some(head) = self.heads.get_mut(bucket) else { return };
+        let next = std::mem::replace(head, slot);
+        if let Some(entry) = self.entries.get_mut(next as usize) {
+            entry.prev = slot;
+        }
+        if let Some(entry) = self.entries.get_mut(place) {
+            *entry = Entry { at: at.as_nanos(), prev: NONE, next, armed: true };
+        }
+        self.mark(bucket, true);
+        self.armed += 1;
+    }
+
+    /// Whether [`take`](Wheel::take) was called for this time already.
+    pub(super) fn has_passed(&self, at: Mono) -> bool {
+        tick(at.as_nanos()) <= self.cursor
+    }
+
+    /// Whether the timer of this slot is armed.
+    pub(super) fn is_armed(&self, slot: u32) -> bool {
+        self.entries.get(slot as usize).is_some_and(|entry| entry.armed)
+    }
+
+    /// Disarms the timer of this slot.
+    pub(super) fn disarm(&mut self, slot: u32) {
+        let Some(entry) = self.entries.get_mut(slot as usize).filter(|entry| entry.armed) else { return };
+        let Entry { at, prev, next, .. } = *entry;
+        *entry = DISARMED;
+        self.armed -= 1;
+        if let Some(entry) = self.entries.get_mut(next as usize) {
+            entry.prev = prev;
+        }
+        if let Some(entry) = self.entries.get_mut(prev as usize) {
+            entry.next = next;
+            return;
+        }
+        let Some(bucket) = self.bucket_of_head(slot, at) else { return };
+        if let Some(head) = self.heads.get_mut(bucket) {
+            *head = next;
+        }
+        if next == NONE {
+            self.mark(bucket, false);
+        }
+    }
+
+    /// Disarms every timer of the ticks up to the one `now` is in, and adds slot and time to `due`, in no order.
+    pub(super) fn take(&mut self, now: Mono, due: &mut Vec<(Mono, u32)>) {
+        let last = tick(now.as_nanos());
+        if self.armed == 0 {
+            self.cursor = self.cursor.max(last);
+            return;
+        }
+        let turns = last.saturating_sub(self.cursor).min(BUCKETS as u64 - 1);
+        let begin = last - turns.min(last);
+        for t in begin..=last {
+            let bucket = bucket(t);
+            if !self.is_occupied(bucket) {
+                continue;
+            }
+            let mut slot = self.heads.get(bucket).copied().unwrap_or(NONE);
+            while let Some(Entry { at, next, .. }) = self.entries.get(slot as usize).copied() {
+                if tick(at) <= last {
+                    self.disarm(slot);
+                    due.push((Mono::from_nanos(at), slot));
+                }
+                slot = next;
+            }
+        }
+        self.cursor = self.cursor.max(last);
+    }
+
+    /// When [`take`](Wheel::take) is worth calling next: not after the first timer, and at most one turn away.
+    pub(super) fn next(&self) -> Option<Mono> {
+        if self.armed == 0 {
+            return None;
+        }
+        let turn = self.cursor..self.cursor + BUCKETS as u64;
+        let mut t = turn.start;
+        while t < turn.end {
+            let bucket = bucket(t);
+            let rest = self.occupied.get(bucket / 64).map_or(0, |word| word >> (bucket % 64));
+            if rest == 0 {
+                t += 64 - (bucket % 64) as u64;
+            } else if rest & 1 == 0 {
+                t += u64::from(rest.trailing_zeros());
+            } else if self.is_due(bucket, t) {
+                break;
+            } else {
+                t += 1;
+            }
+        }
+        Some(Mono::from_nanos(t.min(turn.end) << TICK_BITS))
+    }
+
+    /// Whether the bucket holds a timer of this tick or before, rather than of later turns only.
+    fn is_due(&self, bucket: usize, by: u64) -> bool {
+        let mut slot = self.heads.get(bucket).copied().unwrap_or(NONE);
+        while let Some(entry) = self.entries.get(slot as usize) {
+            if tick(entry.at) <= by {
+                return true;
+            }
+            slot = entry.next;
+        }
+        false
+    }
+
+    /// A list's head is in the bucket of its time, unless it was armed for a time that had passed.
+    fn bucket_of_head(&self, slot: u32, at: u64) -> Option<usize> {
+        let usual = bucket(tick(at));
+        if self.heads.get(usual) == Some(&slot) {
+            return Some(usual);
+        }
+        self.heads.iter().position(|head| *head == slot)
+    }
+
+    fn is_occupied(&self, bucket: usize) -> bool {
+        self.occupied.get(bucket / 64).is_some_and(|word| word >> (bucket % 64) & 1 == 1)
+    }
+
+    fn mark(&mut self, bucket: usize, occupied: bool) {
+        if let Some(word) = self.occupied.get_mut(bucket / 64) {
+            let bit = 1 << (bucket % 64);
+            *word = if occupied { *word | bit } else { *word & !bit };
+        }
+    }
+}
+
+fn tick(nanos: u64) -> u64 {
+    nanos >> TICK_BITS
+}
+
+fn bucket(tick: u64) -> usize {
+    (tick % BUCKETS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Mono {
+        Mono::from_nanos(ms * 1_000_000)
+    }
+
+    fn taken(wheel: &mut Wheel, now: Mono) -> Vec<u32> {
+        let mut due = Vec::new();
+        wheel.take(now, &mut due);
+        due.sort_unstable();
+        due.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    #[test]
+    fn every_timer_fires_once_and_not_early_by_more_than_a_tick() {
+        let mut wheel = Wheel::new(ms(0));
+        let ats: Vec<u64> = (0..500).map(|n| n * n * 7 % 40_000).collect();
+        for (slot, at) in ats.iter().enumerate() {
+            wheel.arm(slot as u32, ms(*at));
+        }
+        let mut fired = vec![false; ats.len()];
+        let mut now = ms(0);
+        while let Some(next) = wheel.next() {
+            assert!(next <= now.plus(std::time::Duration::from_secs(9)));
+            now = next.max(now);
+            for slot in taken(&mut wheel, now) {
+                assert!(!std::mem::replace(&mut fired[slot as usize], true));
+                assert!(now.plus(std::time::Duration::from_millis(2)) >= ms(ats[slot as usize]), "too early");
+                assert!(now <= ms(ats[slot as usize]).plus(std::time::Duration::from_millis(2)), "too late");
+            }
+        }
+        assert!(fired.iter().all(|fired| *fired));
+    }
+
+    #[test]
+    fn a_disarmed_timer_is_silent_and_a_rearmed_one_moves() {
+        let mut wheel = Wheel::new(ms(0));
+        for slot in 0..3 {
+            wheel.arm(slot, ms(10));
+        }
+        wheel.disarm(1);
+        wheel.arm(2, ms(30));
+        assert_eq!(taken(&mut wheel, ms(12)), [0]);
+        assert_eq!(taken(&mut wheel, ms(40)), [2]);
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn a_time_that_has_passed_is_due_at_once() {
+        let mut wheel = Wheel::new(ms(5_000));
+        wheel.arm(0, ms(1));
+        wheel.arm(1, ms(2));
+        wheel.disarm(1);
+        assert!(wheel.next().is_some_and(|next| next <= ms(5_000)));
+        assert_eq!(taken(&mut wheel, ms(5_000)), [0]);
+    }
+
+    #[test]
+    fn a_long_sleep_loses_no_timer() {
+        let mut wheel = Wheel::new(ms(0));
+        for slot in 0..100 {
+            wheel.arm(slot, ms(u64::from(slot) * 200));
+        }
+        assert_eq!(taken(&mut wheel, ms(3_600_000)).len(), 100);
+    }
+}

@@ -1,0 +1,207 @@
+//! Echo messages as they are on the wire: encode the request, decode whatever comes back without ever trusting it.
+//!
+//! Sources: RFC 792 (ICMP), RFC 4443 (ICMPv6), RFC 791 (IPv4), RFC 1071 (checksum). A message that is too short or
+//! contradicts itself is [`Reject::Malformed`]; no input makes this file panic (nothing here indexes).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::quote;
+use crate::model::Loss;
+
+/// Bytes of payload in an echo request; what is in them is the business of [`cookie`](super::cookie).
+pub(super) const PAYLOAD: usize = 24;
+/// Bytes of an echo request without its IP header.
+pub(super) const ECHO: usize = HEADER + PAYLOAD;
+/// Bytes of an IPv4 echo request with its IP header.
+pub(super) const PACKET_V4: usize = IPV4_HEADER + ECHO;
+
+const HEADER: usize = 8;
+const IPV4_HEADER: usize = 20;
+const TTL: u8 = 64;
+
+pub(super) const V4_ECHO_REPLY: u8 = 0;
+pub(super) const V4_UNREACHABLE: u8 = 3;
+pub(super) const V4_ECHO_REQUEST: u8 = 8;
+pub(super) const V4_TIME_EXCEEDED: u8 = 11;
+pub(super) const V4_PARAMETER: u8 = 12;
+pub(super) const V6_UNREACHABLE: u8 = 1;
+pub(super) const V6_TOO_BIG: u8 = 2;
+pub(super) const V6_TIME_EXCEEDED: u8 = 3;
+pub(super) const V6_PARAMETER: u8 = 4;
+pub(super) const V6_ECHO_REQUEST: u8 = 128;
+pub(super) const V6_ECHO_REPLY: u8 = 129;
+
+/// The identifier and the sequence number of an echo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WireKey {
+    pub(super) ident: u16,
+    pub(super) seq: u16,
+}
+
+/// What a message from the network is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Incoming<'a> {
+    /// An echo reply.
+    Reply { key: WireKey, payload: &'a [u8] },
+    /// An ICMP error about an echo request that somebody sent.
+    Error(Complaint<'a>),
+    /// Something that concerns no echo.
+    Other,
+}
+
+/// An ICMP error, with what it quotes of the request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Complaint<'a> {
+    /// What it says.
+    pub(super) loss: Loss,
+    /// Where the quoted request was going.
+    pub(super) to: IpAddr,
+    pub(super) key: WireKey,
+    /// As much of the request's payload as was quoted.
+    pub(super) payload: &'a [u8],
+}
+
+/// Why a message was refused before it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reject {
+    Malformed,
+    BadChecksum,
+}
+
+/// An IPv4 echo request. The kernel replaces the identifier, and completes the checksum, on a ping socket.
+pub(super) fn echo_v4(key: WireKey, payload: &[u8; PAYLOAD]) -> [u8; ECHO] {
+    let sum = checksum_of(&echo(V4_ECHO_REQUEST, [0; 2], key, payload));
+    echo(V4_ECHO_REQUEST, sum.to_be_bytes(), key, payload)
+}
+
+/// An ICMPv6 echo request; the kernel fills in the checksum, because it covers the source address (RFC 4443, 2.3).
+pub(super) fn echo_v6(key: WireKey, payload: &[u8; PAYLOAD]) -> [u8; ECHO] {
+    echo(V6_ECHO_REQUEST, [0; 2], key, payload)
+}
+
+/// An echo request behind an IPv4 header in which the kernel fills in source, identification and checksum (raw(7)).
+pub(super) fn packet_v4(to: Ipv4Addr, echo: &[u8; ECHO]) -> [u8; PACKET_V4] {
+    let [l0, l1] = (PACKET_V4 as u16).to_be_bytes();
+    let [d0, d1, d2, d3] = to.octets();
+    let header: [u8; IPV4_HEADER] =
+        [0x45, 0, l0, l1, 0, 0, 0, 0, TTL, quote::PROTOCOL_ICMP, 0, 0, 0, 0, 0, 0, d0, d1, d2, d3];
+    let mut packet = [0; PACKET_V4];
+    for (place, byte) in packet.iter_mut().zip(header.iter().chain(echo)) {
+        *place = *byte;
+    }
+    packet
+}
+
+/// Decodes what a raw IPv4 socket delivers: an IP header, then ICMP. Verifies the ICMP checksum.
+pub(super) fn decode_raw_v4(packet: &[u8]) -> Result<(Ipv4Addr, Incoming<'_>), Reject> {
+    let header = quote::Ipv4Header::parse(packet).ok_or(Reject::Malformed)?;
+    let message = header.body(packet).filter(|_| header.is_whole_icmp(packet)).ok_or(Reject::Malformed)?;
+    if checksum_of(message) != 0 {
+        return Err(Reject::BadChecksum);
+    }
+    Ok((header.source, decode_v4(message)?))
+}
+
+/// Decodes an ICMP message whose checksum was verified, by the caller or (ping socket) by the kernel.
+pub(super) fn decode_v4(message: &[u8]) -> Result<Incoming<'_>, Reject> {
+    let [kind, code, ..] = *message else { return Err(Reject::Malformed) };
+    let loss = match kind {
+        V4_ECHO_REPLY => return reply(message),
+        V4_UNREACHABLE | V4_TIME_EXCEEDED | V4_PARAMETER => loss_v4(kind, code),
+        _ => return Ok(Incoming::Other),
+    };
+    let quoted = message.get(HEADER..).ok_or(Reject::Malformed)?;
+    Ok(complaint(loss, quote::request_v4(quoted)?))
+}
+
+/// Decodes what an ICMPv6 socket delivers: ICMPv6 without the IP header, its checksum verified by the kernel.
+pub(super) fn decode_v6(message: &[u8]) -> Result<Incoming<'_>, Reject> {
+    let [kind, code, ..] = *message else { return Err(Reject::Malformed) };
+    let loss = match kind {
+        V6_ECHO_REPLY => return reply(message),
+        V6_UNREACHABLE | V6_TOO_BIG | V6_TIME_EXCEEDED | V6_PARAMETER => loss_v6(kind, code),
+        _ => return Ok(Incoming::Other),
+    };
+    let quoted = message.get(HEADER..).ok_or(Reject::Malformed)?;
+    Ok(complaint(loss, quote::request_v6(quoted)?))
+}
+
+/// Decodes the request that a ping socket's error queue hands back: the ICMP message that was sent, without IP header.
+pub(super) fn decode_returned(message: &[u8]) -> Result<(WireKey, &[u8]), Reject> {
+    match *message {
+        [V4_ECHO_REQUEST | V6_ECHO_REQUEST, 0, ..] => key_and_payload(message).ok_or(Reject::Malformed),
+        _ => Err(Reject::Malformed),
+    }
+}
+
+/// What an ICMPv4 error says (RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1).
+pub(super) fn loss_v4(kind: u8, code: u8) -> Loss {
+    match (kind, code) {
+        (V4_UNREACHABLE, 0 | 6 | 11) => Loss::NetUnreachable,
+        (V4_UNREACHABLE, 1 | 7 | 8 | 12) => Loss::HostUnreachable,
+        (V4_UNREACHABLE, 9 | 10 | 13..=15) => Loss::Prohibited,
+        (V4_TIME_EXCEEDED, _) => Loss::TimeExceeded,
+        _ => Loss::OtherError,
+    }
+}
+
+/// What an ICMPv6 error says (RFC 4443, 3).
+pub(super) fn loss_v6(kind: u8, code: u8) -> Loss {
+    match (kind, code) {
+        (V6_UNREACHABLE, 0 | 2) => Loss::NetUnreachable,
+        (V6_UNREACHABLE, 3) => Loss::HostUnreachable,
+        (V6_UNREACHABLE, 1 | 5 | 6) => Loss::Prohibited,
+        (V6_TIME_EXCEEDED, _) => Loss::TimeExceeded,
+        _ => Loss::OtherError,
+    }
+}
+
+/// The Internet checksum (RFC 1071) that makes `bytes` sum up to zero; 0 if they do already.
+pub(super) fn checksum_of(bytes: &[u8]) -> u16 {
+    let mut pairs = bytes.chunks_exact(2);
+    let mut sum: u64 = pairs.by_ref().map(|pair| pair.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))).sum();
+    if let [last] = pairs.remainder() {
+        sum += u64::from(*last) << 8;
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+/// The key and the payload of an echo message of either kind.
+pub(super) fn key_and_payload(message: &[u8]) -> Option<(WireKey, &[u8])> {
+    let ([_, _, _, _, i0, i1, s0, s1], payload) = message.split_first_chunk::<HEADER>()?;
+    Some((WireKey { ident: u16::from_be_bytes([*i0, *i1]), seq: u16::from_be_bytes([*s0, *s1]) }, payload))
+}
+
+fn echo(kind: u8, sum: [u8; 2], key: WireKey, payload: &[u8; PAYLOAD]) -> [u8; ECHO] {
+    let ([i0, i1], [s0, s1]) = (key.ident.to_be_bytes(), key.seq.to_be_bytes());
+    let header: [u8; HEADER] = [kind, 0, sum[0], sum[1], i0, i1, s0, s1];
+    let mut message = [0; ECHO];
+    for (place, byte) in message.iter_mut().zip(header.iter().chain(payload)) {
+        *place = *byte;
+    }
+    message
+}
+
+fn reply(message: &[u8]) -> Result<Incoming<'_>, Reject> {
+    let (key, payload) = key_and_payload(message).ok_or(Reject::Malformed)?;
+    match message.get(1) {
+        Some(0) => Ok(Incoming::Reply { key, payload }),
+        _ => Ok(Incoming::Other),
+    }
+}
+
+fn complaint(loss: Loss, quoted: Option<quote::Request<'_>>) -> Incoming<'_> {
+    match quoted {
+        Some(request) => {
+            Incoming::Error(Complaint { loss, to: request.to, key: request.key, payload: request.payload })
+        }
+        None => Incoming::Other,
+    }
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

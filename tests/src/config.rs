@@ -1,0 +1,132 @@
+//! Writing netwatch's configuration the way a person would: TOML text, keys as PRODUCT.md names them.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::mail::{PASSWORD, USER};
+
+/// A value of the configuration, already as TOML.
+#[derive(Debug, Clone)]
+pub struct Value(String);
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        // JSON strings are TOML basic strings.
+        Value(serde_json::Value::from(text).to_string())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Value {
+        Value(number.to_string())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Value {
+        Value(flag.to_string())
+    }
+}
+
+/// A configuration being put together.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    defaults: String,
+    targets: String,
+    notifiers: String,
+    password: bool,
+}
+
+impl Config {
+    /// Nothing but what the program assumes by itself, and the page on `127.0.0.1:8080`.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// Checks of 0.6 s, once a second: the times of the original, scaled down. No tolerance, no settling.
+    pub fn scaled() -> Config {
+        let quick = Config::new().each("interval", "1s").each("pings", 5).each("spacing", "100ms");
+        quick.each("timeout", "200ms").each("warn_rtt", "100ms")
+    }
+
+    /// A key of `[defaults]`.
+    #[must_use]
+    pub fn each(mut self, key: &str, value: impl Into<Value>) -> Config {
+        put(&mut self.defaults, key, value);
+        self
+    }
+
+    /// A target.
+    #[must_use]
+    pub fn target(self, name: &str, address: &str) -> Config {
+        self.target_with(name, address, &[])
+    }
+
+    /// A target with durations or other words of its own.
+    #[must_use]
+    pub fn target_with(mut self, name: &str, address: &str, keys: &[(&str, &str)]) -> Config {
+        self.targets.push_str("\n[[target]]\n");
+        for (key, value) in [("name", name), ("address", address)].iter().chain(keys) {
+            put(&mut self.targets, key, *value);
+        }
+        self
+    }
+
+    /// A notifier that sends to this server with STARTTLS and the lab's login, to `turno@example.net`.
+    #[must_use]
+    pub fn smtp(mut self, server: SocketAddr) -> Config {
+        let port = server.port();
+        let _ = write!(
+            self.notifiers,
+            "\n[[notifier]]\nname = \"noc\"\nkind = \"smtp\"\nserver = \"localhost\"\nport = {port}\n\
+             security = \"starttls\"\nusername = \"{USER}\"\npassword_file = \"@DIR@/password\"\n\
+             from = \"netwatch <noc@example.net>\"\nto = [\"turno@example.net\"]\n"
+        );
+        self.password = true;
+        self
+    }
+
+    /// A key of the notifier that was added last.
+    #[must_use]
+    pub fn notifier(mut self, key: &str, value: impl Into<Value>) -> Config {
+        put(&mut self.notifiers, key, value);
+        self
+    }
+
+    /// Writes `netwatch.toml` (and the password it names) into the directory; the data directory is `data` in it.
+    pub fn write(&self, dir: &Path) {
+        let at = dir.to_str().expect("a temporary directory has a plain name");
+        let Config { defaults, targets, notifiers, password } = self;
+        let text = format!(
+            "locale = \"es\"\ntime_zone = \"America/Asuncion\"\ndata_dir = \"@DIR@/data\"\n\n[defaults]\n{defaults}\
+             {targets}{notifiers}\n[http]\nlisten = \"127.0.0.1:8080\"\n"
+        );
+        std::fs::write(dir.join("netwatch.toml"), text.replace("@DIR@", at)).expect("the directory can be written");
+        if *password {
+            std::fs::write(dir.join("password"), format!("{PASSWORD}\n")).expect("the directory can be written");
+        }
+    }
+}
+
+fn put(text: &mut String, key: &str, value: impl Into<Value>) {
+    let _ = writeln!(text, "{key} = {}", value.into().0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_what_a_person_would_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = "127.0.0.1:2525".parse().unwrap();
+        let config = Config::scaled().target_with("a \"b\"", "10.1.0.1", &[("tolerance", "6s")]);
+        config.smtp(server).notifier("recovery", false).write(dir.path());
+        let text = std::fs::read_to_string(dir.path().join("netwatch.toml")).unwrap();
+        for line in ["pings = 5", "interval = \"1s\"", "name = \"a \\\"b\\\"\"", "port = 2525", "recovery = false"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains(PASSWORD), "the password is in a file of its own");
+    }
+}
