@@ -47,6 +47,7 @@ impl Daemon {
     /// What it wrote, its exit status, and how long it took to end.
     fn end(mut self) -> (String, Option<i32>, Duration) {
         let begun = Instant::now();
+        until("the daemon ends", || self.0.try_wait().unwrap().is_some());
         let code = self.0.wait().unwrap().code();
         let took = begun.elapsed();
         let mut said = String::new();
