@@ -142,11 +142,15 @@ impl Problems {
         self.found.len().saturating_sub(self.errors())
     }
 
-    /// Everything that was found, in the order of the text, ready to print; empty if there is nothing.
+    /// Everything that was found, in the order of the text, ready to print; empty if there is nothing. If it is more than
+    /// anybody reads, errors come first.
     pub(crate) fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut sorted: Vec<&Problem> = self.found.iter().collect();
         sorted.sort_by_key(|problem| problem.place);
+        if sorted.len() > MOST_SHOWN {
+            sorted.sort_by_key(|problem| problem.severity == Severity::Warning);
+        }
         let mut out = String::new();
         for problem in sorted.iter().take(MOST_SHOWN) {
             out.push_str(&self.render_one(&renderer, problem));
@@ -273,6 +277,18 @@ mod tests {
         problems.error(place, "title", "label", "help");
         let shown = problems.render(false);
         assert!(shown.contains("a.toml:1:1"), "{shown}");
+    }
+
+    #[test]
+    fn no_number_of_warnings_hides_an_error() {
+        let mut problems = Problems::default();
+        let source = problems.add_source(Path::new("a.toml"), "x = 1");
+        for number in 0..MOST_SHOWN {
+            problems.warning(problems.place(source, 0..1), format!("warning {number}"), "", "");
+        }
+        problems.error(problems.place(source, 4..5), "the error", "", "");
+        let shown = problems.render(false);
+        assert!(shown.starts_with("error: the error") && shown.ends_with("... and 1 more\n\n"), "{shown}");
     }
 
     #[test]

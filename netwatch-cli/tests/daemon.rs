@@ -1,0 +1,160 @@
+//! The daemon as a process: it starts, answers on its local socket, lets no second one beside it, and stops when told,
+//! with everything saved. It pings loopback only, in a network namespace of its own, and so needs root.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const CONFIG: &str = r#"
+[defaults]
+interval = "1s"
+pings = 2
+spacing = "100ms"
+timeout = "300ms"
+[[target]]
+name = "this"
+address = "127.0.0.1"
+[[target]]
+name = "this too"
+address = "::1"
+"#;
+
+/// The program in a namespace of its own, whose only interface is loopback, and down until `ip` says otherwise.
+fn netwatch(dir: &Path, wrapper: &[&str], arguments: &str) -> Command {
+    let program = env!("CARGO_BIN_EXE_netwatch");
+    let script = format!("ip link set lo up && exec {} {program} {arguments}", wrapper.join(" "));
+    let mut command = Command::new("unshare");
+    command
+        .args(["--net", "sh", "-c", &script])
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("HOME", dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+struct Daemon(Child);
+
+impl Daemon {
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+
+    /// What it wrote, its exit status, and how long it took to end.
+    fn end(mut self) -> (String, Option<i32>, Duration) {
+        let begun = Instant::now();
+        until("the daemon ends", || self.0.try_wait().unwrap().is_some());
+        let code = self.0.wait().unwrap().code();
+        let took = begun.elapsed();
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (said, code, took)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn ask(dir: &Path, arguments: &str) -> Output {
+    netwatch(dir, &[], arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn it_starts_answers_and_stops_when_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("netwatch.toml"), CONFIG).unwrap();
+    let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    let socket = dir.path().join("data/netwatch.sock");
+    until("the socket is there", || socket.exists());
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o660);
+    until("both answer", || text(&ask(dir.path(), "status --data-dir data").stdout).contains("2 equipos: 2 OK"));
+
+    let json = ask(dir.path(), "status --json --data-dir data");
+    assert_eq!(json.status.code(), Some(0));
+    let answer: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(answer["targets"][1]["name"], "this too");
+
+    let second = ask(dir.path(), "run --data-dir data");
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another netwatch"), "{}", text(&second.stderr));
+
+    daemon.signal("HUP");
+    daemon.signal("TERM");
+    let (said, code, took) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(took < Duration::from_secs(2), "it took {took:?} to stop");
+    assert!(said.contains("http://127.0.0.1:8080/") && said.contains("todo está guardado"), "{said}");
+    assert!(!socket.exists(), "the socket goes with the daemon");
+}
+
+#[test]
+fn without_a_configuration_it_watches_this_host_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon(netwatch(dir.path(), &[], "--data-dir data").spawn().unwrap());
+    until("it runs", || dir.path().join("data/netwatch.sock").exists());
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    until("this host answers", || {
+        let shown = text(&ask(dir.path(), "status --data-dir data").stdout);
+        shown.lines().any(|line| line.starts_with("OK") && line.contains(name.trim()) && line.contains("127.0.0.1"))
+    });
+    daemon.signal("INT");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("se vigila este equipo") && said.contains("/etc/netwatch/netwatch.toml"), "{said}");
+}
+
+#[test]
+fn without_permission_it_ends_at_once_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(dir.path().join("netwatch.toml"), CONFIG).unwrap();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "timeout", "5"];
+    for arguments in ["run --data-dir data", "ping 127.0.0.1 -c 1"] {
+        let begun = Instant::now();
+        let output = netwatch(dir.path(), &nobody, arguments).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(said.contains("setcap") && said.contains("ping_group_range"), "{said}");
+        assert!(output.stdout.is_empty(), "nothing runs, so nothing is announced");
+    }
+    assert!(!dir.path().join("data").exists(), "nothing was created");
+}
+
+#[test]
+fn ping_tells_who_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let both = ask(dir.path(), "ping --json -c 2 -i 100ms 127.0.0.1 ::1");
+    assert_eq!(both.status.code(), Some(0), "{}", text(&both.stderr));
+    let said = text(&both.stdout);
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["answered"] == 2 && line["loss"] == 0.0), "{said}");
+    // There is no route to it in this namespace: that is not the host's silence.
+    let one = ask(dir.path(), "ping --json -c 1 127.0.0.1 192.0.2.1");
+    assert_eq!(one.status.code(), Some(1));
+    let said = text(&one.stdout);
+    let second: serde_json::Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&second["unknown"], &second["cause"]), (&1.into(), &"no_route".into()), "{said}");
+}
