@@ -93,17 +93,21 @@ impl Lane {
 
     /// Sends the batch and notes for every echo whether and when it left.
     pub(super) fn send(&mut self, desk: &mut Desk<'_>) {
-        let refused_before = if self.outgoing.len() > 0 { self.channel.hidden_refusals() } else { return };
+        let mut refusals = if self.outgoing.len() > 0 { self.channel.hidden_refusals() } else { return };
         let mut place = 0;
         let mut has_retried = false;
         while place < self.outgoing.len() {
             let before = clock::mono();
             let result = self.outgoing.send(self.channel.sender(), place);
             let after = clock::mono();
+            let new_refusals = self.channel.hidden_refusals().saturating_sub(refusals);
+            refusals = refusals.saturating_add(new_refusals);
             match result {
                 Ok(count) => {
                     let left = self.leaving.iter().skip(place).take(count).enumerate();
-                    let refused = self.channel.hidden_refusals() != refused_before;
+                    // A batch that ended early was stopped by an error that is not hidden: that echo is tried next.
+                    let open = u64::from(place.saturating_add(count) < self.outgoing.len());
+                    let refused = new_refusals > open;
                     let fate = if refused { Echo::Unknown(Cause::OutputRefused) } else { Echo::Lost(Loss::NoReply) };
                     for (nth, (slot, ping)) in left {
                         desk.inflight.sent(*slot, *ping, departure(nth, count, before, after), fate);
