@@ -241,7 +241,9 @@ fn an_error_is_no_answer_and_says_why() {
         assert_eq!(found.counters, expected);
         assert!(found.liar.echoes.iter().all(|echo| echo == Echo::Lost(loss)), "{:?}", found.liar);
     }
-    no_answer(Lie::TimeExceeded { from: None }, AT_ONCE, Loss::TimeExceeded, |counters, _| counters.errors_matched = ECHOES);
+    no_answer(Lie::TimeExceeded { from: None }, AT_ONCE, Loss::TimeExceeded, |counters, _| {
+        counters.errors_matched = ECHOES
+    });
 }
 
 #[test]
