@@ -23,11 +23,8 @@ fn open() -> IcmpProbe {
 }
 
 fn quick(pings: u16) -> Settings {
-    let mut settings = Settings::default();
-    settings.pings = pings;
-    settings.spacing = Duration::from_millis(20);
-    settings.timeout = Duration::from_millis(400);
-    settings
+    let (spacing, timeout) = (Duration::from_millis(20), Duration::from_millis(400));
+    Settings { pings, spacing, timeout, ..Settings::default() }
 }
 
 fn check(number: usize, address: &str, settings: &Settings) -> Check {
