@@ -24,6 +24,9 @@ mod store;
 pub mod testing;
 
 pub use async_trait::async_trait;
+#[cfg(all(feature = "icmp", feature = "test-util"))]
+#[doc(hidden)]
+pub use icmp::exposed as icmp_internals;
 #[cfg(feature = "icmp")]
 pub use icmp::{Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};

@@ -3,6 +3,7 @@
 //! Each test makes two network namespaces joined by a veth pair and runs itself again inside the first; needs root, `ip`
 //! (iproute2), `nft` and `setpriv`, and fails without. Hazards 16, 23 and 25 of the project's list.
 #![cfg(feature = "icmp")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail loudly too")]
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};

@@ -44,7 +44,7 @@ fn a_check_of_thousands_of_pings_keeps_every_echo_apart() {
         let echo = inflight.depart(slot).unwrap();
         inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         assert_eq!(inflight.whose(echo.stamp.key).unwrap().0, echo.stamp);
-        if echo.stamp.ping % 3 == 0 {
+        if echo.stamp.ping.is_multiple_of(3) {
             assert_eq!(inflight.answer(echo.stamp, |sent| sent), Answer::Counted);
         }
     }
