@@ -15,6 +15,8 @@ use netwatch_core::{
 };
 
 const INSIDE: &str = "NETWATCH_TEST_INSIDE";
+/// The name of the other namespace, for the test inside.
+const PEER: &str = "NETWATCH_TEST_PEER";
 
 /// Two namespaces: `a` is this machine, `b` its neighbour and router.
 struct Lab {
@@ -32,8 +34,7 @@ impl Lab {
         sh(&format!("ip -n {} link add v0 type veth peer name v1 netns {}", lab.a, lab.b));
         sh(&format!("ip netns exec {} sh -c '{}'", lab.a, ADDRESSES_A));
         sh(&format!(
-            "ip -n {b} addr add 10.9.0.2/24 dev v1 && ip -n {b} addr add fd09::2/64 dev v1 nodad && \
-             ip -n {b} addr add fe80::2/64 dev v1 nodad && ip -n {b} link set v1 up && \
+            "{} && \
              ip -n {b} link add x0 type veth peer name x1 && ip -n {b} link set x1 up && \
              ip -n {b} addr add 10.51.0.1/24 dev x0 && ip -n {b} addr add fd51::1/64 dev x0 nodad && \
              ip -n {b} link set x0 up && \
@@ -41,6 +42,7 @@ impl Lab {
              ip netns exec {b} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 && \
              ip netns exec {b} nft 'add table inet t; add chain inet t f {{ type filter hook forward priority 0; }}; \
              add rule inet t f reject with icmpx admin-prohibited'",
+            addresses_b(&lab.b),
             b = lab.b
         ));
         lab
@@ -51,7 +53,7 @@ impl Lab {
         let exe = std::env::current_exe().unwrap();
         let mut command = Command::new("timeout");
         command.args(["100", "ip", "netns", "exec", &self.a]).args(before).arg(exe);
-        command.args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+        command.args(["--exact", test, "--nocapture"]).env(INSIDE, "1").env(PEER, &self.b);
         assert!(command.status().expect("timeout(1) and ip(8)").success(), "{test} failed inside");
     }
 }
@@ -62,6 +64,13 @@ impl Drop for Lab {
             let _ = Command::new("ip").args(["netns", "del", namespace]).status();
         }
     }
+}
+
+fn addresses_b(b: &str) -> String {
+    format!(
+        "ip -n {b} addr add 10.9.0.2/24 dev v1 && ip -n {b} addr add fd09::2/64 dev v1 nodad && \
+         ip -n {b} addr add fe80::2/64 dev v1 nodad && ip -n {b} link set v1 up"
+    )
 }
 
 const ADDRESSES_A: &str = "ip addr add 10.9.0.1/24 dev v0 && ip addr add fd09::1/64 dev v0 nodad && \
@@ -193,12 +202,17 @@ fn send_errors(kind: SocketKind) {
 
 fn interface_remade(kind: SocketKind) {
     let probe = open(kind);
-    sh(
-        "ip link add w0 type veth peer name w1 && ip addr add 10.19.0.1/24 dev w0 && ip link set w0 up && ip link set w1 up",
-    );
-    sh("ip link del w0");
-    assert_unknown(&probe, &["10.19.0.2", "fe80::7%9999"], Cause::NoRoute, "interface deleted");
-    assert_answered(&probe, "the others are not concerned");
+    let peer = std::env::var(PEER).unwrap();
+    let before = with_zone("fe80::2%v0");
+    sh("ip link del v0");
+    assert_unknown(&probe, &["10.9.0.2", "fd09::2", "10.50.0.1"], Cause::NoRoute, "interface deleted");
+    let zone = before.trim_end_matches("]:0").trim_start_matches('[');
+    assert_unknown(&probe, &[zone], Cause::NoRoute, "the link of the address deleted");
+    assert_eq!(ask(&probe, &["127.0.0.1"], settings(1, 0, 500)).len(), 1);
+    sh(&format!("ip link add v0 type veth peer name v1 netns {peer}"));
+    sh(&format!("{}; {ADDRESSES_A}", addresses_b(&peer)));
+    wait_for_the_link(&probe);
+    assert_answered(&probe, "the interface is there again");
 }
 
 fn dead_neighbour(kind: SocketKind) {
@@ -227,6 +241,35 @@ fn prohibited_by_a_router(kind: SocketKind) {
     assert_eq!(probe.counters().errors_matched, 2);
 }
 
+/// Hazard 22: the process is stopped for three seconds in the middle of a check.
+fn stopped(kind: SocketKind) {
+    let probe = open(kind);
+    let me = std::process::id();
+    let stopper = format!("sleep 0.5; kill -STOP {me}; sleep 3; kill -CONT {me}");
+    let mut stopper = Command::new("sh").args(["-c", &stopper]).spawn().unwrap();
+    let all = ask(&probe, &["10.9.0.2", "fd09::2", "10.9.0.99"], settings(5, 400, 1500));
+    stopper.wait().unwrap();
+    assert!(all.concat().iter().all(|echo| !matches!(echo, Echo::Lost(_))), "no pause is a loss: {all:?}");
+    let not_sent = all[0].iter().filter(|echo| **echo == Echo::Unknown(Cause::NotSent)).count();
+    assert!(all[0].iter().any(|echo| matches!(echo, Echo::Reply(_))) && not_sent >= 3, "nothing is caught up: {all:?}");
+    assert!(all[2].contains(&Echo::Unknown(Cause::Stalled)), "who knows what came meanwhile: {all:?}");
+    assert!(probe.counters().stalls >= 1);
+    assert_answered(&probe, "afterwards");
+}
+
+/// Hazard 16: a full queue at our own interface drops our echoes.
+fn full_queue(kind: SocketKind) {
+    let probe = open(kind);
+    sh("tc qdisc replace dev v0 root tbf rate 8kbit burst 1600 limit 1600");
+    let addresses: Vec<&str> = std::iter::repeat_n(["10.9.0.2", "fd09::2"], 60).flatten().collect();
+    let all = ask(&probe, &addresses, settings(1, 0, 4000)).concat();
+    // Of IPv6 ping sockets the kernel tells only that something was not sent, not why.
+    let told = [Echo::Unknown(Cause::QueueFull), Echo::Unknown(Cause::OutputRefused)];
+    let full = all.iter().filter(|echo| told[..if kind == SocketKind::Raw { 1 } else { 2 }].contains(echo)).count();
+    let lost = all.iter().filter(|echo| matches!(echo, Echo::Lost(_))).count();
+    assert!(full > 50 && lost == 0, "{full} full, {lost} lost: {all:?}");
+}
+
 macro_rules! in_a_namespace {
     ($($test:ident: $lab:literal, $scenario:expr;)*) => {$(
         #[test]
@@ -247,6 +290,10 @@ in_a_namespace! {
     a_vanished_interface_is_unknown_with_ping_sockets: "j", interface_remade(SocketKind::Ping);
     a_dead_neighbour_is_lost_with_raw_sockets: "d", dead_neighbour(SocketKind::Raw);
     a_dead_neighbour_is_lost_with_ping_sockets: "e", dead_neighbour(SocketKind::Ping);
+    a_pause_is_no_loss_with_raw_sockets: "x", stopped(SocketKind::Raw);
+    a_pause_is_no_loss_with_ping_sockets: "y", stopped(SocketKind::Ping);
+    a_full_queue_is_unknown_with_raw_sockets: "k", full_queue(SocketKind::Raw);
+    a_full_queue_is_unknown_with_ping_sockets: "l", full_queue(SocketKind::Ping);
     a_routers_refusal_is_loss_with_raw_sockets: "p", prohibited_by_a_router(SocketKind::Raw);
     a_routers_refusal_is_loss_with_ping_sockets: "q", prohibited_by_a_router(SocketKind::Ping);
 }

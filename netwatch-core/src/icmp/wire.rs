@@ -203,5 +203,4 @@ fn complaint(loss: Loss, quoted: Option<quote::Request<'_>>) -> Incoming<'_> {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;
