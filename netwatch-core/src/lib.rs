@@ -133,6 +133,9 @@ pub mod testing;
 pub use async_trait::async_trait;
 #[cfg(feature = "runtime")]
 pub use host::{Gateway, HostError, gateways, hostname, resolvers};
+#[cfg(all(feature = "icmp", feature = "test-util"))]
+#[doc(hidden)]
+pub use icmp::exposed as icmp_internals;
 #[cfg(feature = "icmp")]
 pub use icmp::{Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};

@@ -119,7 +119,7 @@ impl Server {
         self
     }
 
-    /// See [`serve_tcp`](crate::serve_tcp).
+    /// See [`serve_tcp`](fn@crate::serve_tcp).
     ///
     /// # Errors
     /// When the listener has no address.
@@ -133,7 +133,7 @@ impl Server {
         Ok(())
     }
 
-    /// See [`serve_unix`](crate::serve_unix).
+    /// See [`serve_unix`](fn@crate::serve_unix).
     ///
     /// # Errors
     /// None at present.

@@ -111,7 +111,10 @@ mod tests {
         format!("{:08X}", u32::from_ne_bytes(ip))
     }
 
-    fn table(rows: &[(&str, [u8; 4], &str, u32, [u8; 4])]) -> String {
+    /// Interface, gateway, flags, metric and mask.
+    type Row = (&'static str, [u8; 4], &'static str, u32, [u8; 4]);
+
+    fn table(rows: &[Row]) -> String {
         let mut text =
             "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n".to_owned();
         for (interface, gateway, flags, metric, mask) in rows {

@@ -32,7 +32,8 @@ pub struct Counters {
     pub errors_unmatched: u64,
     /// Messages too short or contradictory to be read.
     pub malformed: u64,
-    /// Packets that the kernel dropped because a receive buffer was full.
+    /// Packets that the kernel dropped because a receive buffer was full; other programs' ICMP is among them, so this is the most
+    /// that can have been missed.
     pub receive_overflow: u64,
     /// Echo requests that the kernel refused.
     pub send_errors: u64,

@@ -68,6 +68,7 @@ impl Engine {
         sys::sleep_precisely();
         let mut last = clock::mono();
         let mut planned: Option<Mono> = None;
+        let mut drained = last;
         loop {
             let now = clock::mono();
             if planned.is_some_and(|planned| now.since(planned) > STALL) {
@@ -78,10 +79,18 @@ impl Engine {
                 return;
             }
             if self.receive() {
+                drained = now;
+                self.settle(now);
+            } else if now.since(drained) > STALL {
+                // More comes than can be read: what is not settled now never would be, and who knows what is still queued.
+                self.stalls.add(drained, now, Cause::Stalled);
                 self.settle(now);
             }
             self.send();
             self.batches.tell(clock::mono());
+            if self.inflight.is_idle() {
+                drained = clock::mono();
+            }
             last = now;
             planned = self.sleep();
         }
@@ -244,7 +253,7 @@ impl Engine {
             [None, None] => wait(&mut [bell_fd]),
         }
         let _ = rustix::io::read(&*bell, &mut [0; 8]);
-        wake
+        wake.map(|wake| wake.max(now))
     }
 }
 

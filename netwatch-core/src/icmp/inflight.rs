@@ -241,5 +241,4 @@ impl InFlight {
 pub(super) const SLACK: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
-#[path = "inflight_tests.rs"]
 mod tests;

@@ -101,5 +101,4 @@ fn same_zone(to: SocketAddr, from: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -238,8 +238,9 @@ fn returned(judge: &mut Judge<'_>, packet: &Packet<'_>) -> Judgement {
     let loss = match packet.error {
         Some(error) if error.origin == ORIGIN_ICMP => wire::loss_v4(error.kind, error.code),
         Some(error) if error.origin == ORIGIN_ICMP6 => wire::loss_v6(error.kind, error.code),
-        _ => return (Count::ErrorsUnmatched, None),
+        _ => None,
     };
+    let Some(loss) = loss else { return (Count::ErrorsUnmatched, None) };
     let count = match (wire::decode_returned(packet.data), packet.from) {
         (Ok((key, quoted)), Some(to)) => judge.error(key, to.ip(), quoted, loss),
         _ => Count::Malformed,

@@ -11,6 +11,8 @@ mod cookie;
 mod counters;
 mod doubt;
 mod engine;
+#[cfg(feature = "test-util")]
+pub mod exposed;
 mod handover;
 mod inflight;
 mod judge;

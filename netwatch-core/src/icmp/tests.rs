@@ -23,11 +23,8 @@ fn open() -> IcmpProbe {
 }
 
 fn quick(pings: u16) -> Settings {
-    let mut settings = Settings::default();
-    settings.pings = pings;
-    settings.spacing = Duration::from_millis(20);
-    settings.timeout = Duration::from_millis(400);
-    settings
+    let (spacing, timeout) = (Duration::from_millis(20), Duration::from_millis(400));
+    Settings { pings, spacing, timeout, ..Settings::default() }
 }
 
 fn check(number: usize, address: &str, settings: &Settings) -> Check {
@@ -138,4 +135,29 @@ async fn a_reply_after_the_timeout_does_not_count() {
     let counters = probe.counters();
     assert_eq!((counters.replies, counters.late), (0, 2), "{counters:?}");
     assert_eq!(sample.last_reply, None::<Mono>);
+}
+
+async fn an_overflow_is_no_loss(network: &str) {
+    let probe = IcmpProbe::open(IcmpOptions::default().with_receive_buffer(2304)).expect("needs cap_net_raw");
+    let at = clock::mono().plus(Duration::from_millis(100));
+    let checks: Vec<Check> = (0..200).map(|n| Check { at, ..check(n, network, &quick(1)) }).collect();
+    let out = Collected::default();
+    probe.check_many(&checks, &out).await;
+    let samples = out.0.into_inner().unwrap();
+    let all: Vec<Echo> = samples.iter().flat_map(|(_, sample)| sample.echoes.iter().collect::<Vec<_>>()).collect();
+    let overflowed = all.iter().filter(|echo| **echo == Echo::Unknown(Cause::ReceiveOverflow)).count();
+    let lost = all.iter().filter(|echo| matches!(echo, Echo::Lost(_))).count();
+    assert!(overflowed > 0 && lost == 0, "{overflowed} overflowed, {lost} lost: {:?}", probe.counters());
+    // The kernel counts what its filter would have dropped as well, and what was meant for the tests beside this one.
+    assert!(probe.counters().receive_overflow >= overflowed as u64);
+}
+
+#[tokio::test]
+async fn what_the_receive_buffer_could_not_hold_is_unknown_over_ipv4() {
+    an_overflow_is_no_loss("127.0.0.1").await;
+}
+
+#[tokio::test]
+async fn what_the_receive_buffer_could_not_hold_is_unknown_over_ipv6() {
+    an_overflow_is_no_loss("::1").await;
 }

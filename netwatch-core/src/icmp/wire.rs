@@ -105,11 +105,10 @@ pub(super) fn decode_raw_v4(packet: &[u8]) -> Result<(Ipv4Addr, Incoming<'_>), R
 /// Decodes an ICMP message whose checksum was verified, by the caller or (ping socket) by the kernel.
 pub(super) fn decode_v4(message: &[u8]) -> Result<Incoming<'_>, Reject> {
     let [kind, code, ..] = *message else { return Err(Reject::Malformed) };
-    let loss = match kind {
-        V4_ECHO_REPLY => return reply(message),
-        V4_UNREACHABLE | V4_TIME_EXCEEDED | V4_PARAMETER => loss_v4(kind, code),
-        _ => return Ok(Incoming::Other),
-    };
+    if kind == V4_ECHO_REPLY {
+        return reply(message);
+    }
+    let Some(loss) = loss_v4(kind, code) else { return Ok(Incoming::Other) };
     let quoted = message.get(HEADER..).ok_or(Reject::Malformed)?;
     Ok(complaint(loss, quote::request_v4(quoted)?))
 }
@@ -117,11 +116,10 @@ pub(super) fn decode_v4(message: &[u8]) -> Result<Incoming<'_>, Reject> {
 /// Decodes what an ICMPv6 socket delivers: ICMPv6 without the IP header, its checksum verified by the kernel.
 pub(super) fn decode_v6(message: &[u8]) -> Result<Incoming<'_>, Reject> {
     let [kind, code, ..] = *message else { return Err(Reject::Malformed) };
-    let loss = match kind {
-        V6_ECHO_REPLY => return reply(message),
-        V6_UNREACHABLE | V6_TOO_BIG | V6_TIME_EXCEEDED | V6_PARAMETER => loss_v6(kind, code),
-        _ => return Ok(Incoming::Other),
-    };
+    if kind == V6_ECHO_REPLY {
+        return reply(message);
+    }
+    let Some(loss) = loss_v6(kind, code) else { return Ok(Incoming::Other) };
     let quoted = message.get(HEADER..).ok_or(Reject::Malformed)?;
     Ok(complaint(loss, quote::request_v6(quoted)?))
 }
@@ -134,26 +132,28 @@ pub(super) fn decode_returned(message: &[u8]) -> Result<(WireKey, &[u8]), Reject
     }
 }
 
-/// What an ICMPv4 error says (RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1).
-pub(super) fn loss_v4(kind: u8, code: u8) -> Loss {
-    match (kind, code) {
+/// What an ICMPv4 error says (RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1); `None` if it is none, as a redirect is.
+pub(super) fn loss_v4(kind: u8, code: u8) -> Option<Loss> {
+    Some(match (kind, code) {
         (V4_UNREACHABLE, 0 | 6 | 11) => Loss::NetUnreachable,
         (V4_UNREACHABLE, 1 | 7 | 8 | 12) => Loss::HostUnreachable,
         (V4_UNREACHABLE, 9 | 10 | 13..=15) => Loss::Prohibited,
         (V4_TIME_EXCEEDED, _) => Loss::TimeExceeded,
-        _ => Loss::OtherError,
-    }
+        (V4_UNREACHABLE | V4_PARAMETER, _) => Loss::OtherError,
+        _ => return None,
+    })
 }
 
-/// What an ICMPv6 error says (RFC 4443, 3).
-pub(super) fn loss_v6(kind: u8, code: u8) -> Loss {
-    match (kind, code) {
+/// What an ICMPv6 error says (RFC 4443, 3); `None` if it is none.
+pub(super) fn loss_v6(kind: u8, code: u8) -> Option<Loss> {
+    Some(match (kind, code) {
         (V6_UNREACHABLE, 0 | 2) => Loss::NetUnreachable,
         (V6_UNREACHABLE, 3) => Loss::HostUnreachable,
         (V6_UNREACHABLE, 1 | 5 | 6) => Loss::Prohibited,
         (V6_TIME_EXCEEDED, _) => Loss::TimeExceeded,
-        _ => Loss::OtherError,
-    }
+        (V6_UNREACHABLE | V6_TOO_BIG | V6_PARAMETER, _) => Loss::OtherError,
+        _ => return None,
+    })
 }
 
 /// The Internet checksum (RFC 1071) that makes `bytes` sum up to zero; 0 if they do already.
@@ -203,5 +203,4 @@ fn complaint(loss: Loss, quoted: Option<quote::Request<'_>>) -> Incoming<'_> {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -1,0 +1,118 @@
+//! The in-flight table holds its guarantee: every echo of every check ends in exactly one result.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Settings, TargetId};
+
+fn check(target: usize, pings: u16) -> Check {
+    let settings = Settings { pings, spacing: Duration::from_millis(10), ..Settings::default() };
+    let address = SocketAddr::from(([192, 0, 2, 1], 0));
+    let target = TargetId::from_index(target);
+    Check::new(CheckId::new(7), target, "t", address, Mono::from_nanos(1_000_000_000), Arc::new(settings))
+}
+
+#[test]
+fn a_target_keeps_its_slot_and_a_second_check_borrows_another() {
+    let mut inflight = InFlight::new(1);
+    let home = inflight.begin(&check(3, 1), 0).unwrap();
+    let spare = inflight.begin(&check(3, 1), 0).unwrap();
+    assert_ne!(home, spare);
+    assert!(inflight.cancel(home, 0) && inflight.cancel(spare, 0));
+    assert!(inflight.is_idle());
+    assert_eq!(inflight.begin(&check(3, 1), 0), Some(home));
+    assert_eq!(inflight.begin(&check(3, 1), 0), Some(spare));
+    assert_eq!(inflight.begin(&check(usize::MAX, 1), 0), Some(2), "a target beyond all plans has no home");
+}
+
+#[test]
+fn only_the_owner_of_a_check_cancels_it() {
+    let mut inflight = InFlight::new(1);
+    let slot = inflight.begin(&check(0, 1), 5).unwrap();
+    assert!(!inflight.cancel(slot, 4));
+    assert!(inflight.cancel(slot, 5) && !inflight.cancel(slot, 5));
+}
+
+#[test]
+fn a_check_of_thousands_of_pings_keeps_every_echo_apart() {
+    let mut inflight = InFlight::new(0xdead_beef);
+    let slot = inflight.begin(&check(0, 10_000), 0).unwrap();
+    for _ in 0..10_000 {
+        let planned = inflight.next_departure(slot).unwrap();
+        let echo = inflight.depart(slot).unwrap();
+        inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
+        assert_eq!(inflight.whose(echo.stamp.key).unwrap().0, echo.stamp);
+        if echo.stamp.ping.is_multiple_of(3) {
+            assert_eq!(inflight.answer(echo.stamp, |sent| sent), Answer::Counted);
+        }
+    }
+    inflight.expire(slot, Mono::from_nanos(u64::MAX), |_, _| None);
+    let sample = inflight.finish(slot).unwrap().sample;
+    assert_eq!((sample.replies(), sample.lost()), (3_334, 6_666));
+}
+
+#[test]
+fn each_timeout_ends_in_its_turn() {
+    let mut inflight = InFlight::new(1);
+    let slot = inflight.begin(&check(0, 3), 0).unwrap();
+    for _ in 0..3 {
+        let planned = inflight.next_departure(slot).unwrap();
+        let echo = inflight.depart(slot).unwrap();
+        inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
+    }
+    for ms in [3_000, 3_010, 3_020] {
+        let deadline = Mono::from_nanos(ms * 1_000_000);
+        assert_eq!(inflight.deadline(slot), Some(deadline));
+        inflight.expire(slot, deadline.minus(Duration::from_nanos(1)), |_, _| None);
+        assert_eq!(inflight.deadline(slot), Some(deadline), "not before its time");
+        inflight.expire(slot, deadline, |_, _| None);
+    }
+    assert_eq!(inflight.finish(slot).unwrap().sample.ended, Mono::from_nanos(3_020_000_000));
+}
+
+proptest! {
+    /// Whatever happens in whatever order, outcomes add up to the pings, and replies never exceed what was sent.
+    #[test]
+    fn every_echo_ends_in_exactly_one_result(pings in 1_u16..20, acts in prop::collection::vec((0_u8..5, 0_u16..20), 0..120)) {
+        let mut inflight = InFlight::new(9);
+        let slot = inflight.begin(&check(0, pings), 0).unwrap();
+        let mut stamps = Vec::new();
+        let (mut counted, mut sent) = (0, 0);
+        let mut depart = |inflight: &mut InFlight, stamps: &mut Vec<Stamp>, fails: bool| {
+            let Some(planned) = inflight.next_departure(slot) else { return };
+            let echo = inflight.depart(slot).unwrap();
+            if fails {
+                inflight.not_sent(slot, echo.stamp.ping, planned, Cause::NoRoute);
+            } else {
+                sent += 1;
+                inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
+            }
+            stamps.push(echo.stamp);
+        };
+        for (act, which) in acts {
+            match (act, stamps.get(usize::from(which)).copied()) {
+                (0, _) => depart(&mut inflight, &mut stamps, false),
+                (1, _) => depart(&mut inflight, &mut stamps, true),
+                (2, Some(stamp)) => {
+                    counted += usize::from(inflight.answer(stamp, |sent| sent) == Answer::Counted);
+                }
+                (3, Some(stamp)) => inflight.annotate(stamp, Loss::Prohibited),
+                (4, _) => inflight.expire(slot, Mono::from_nanos(3_000_000_000 + u64::from(which) * 10_000_000), |_, _| None),
+                _ => {}
+            }
+        }
+        prop_assert!(inflight.next_departure(slot).is_none() || inflight.finish(slot).is_none());
+        while inflight.next_departure(slot).is_some() {
+            depart(&mut inflight, &mut stamps, true);
+        }
+        inflight.expire(slot, Mono::from_nanos(u64::MAX), |_, _| None);
+        let sample = inflight.finish(slot).unwrap().sample;
+        let unknown = sample.echoes.iter().filter(|echo| matches!(echo, Echo::Unknown(_))).count();
+        prop_assert_eq!(sample.echoes.len(), usize::from(pings));
+        prop_assert_eq!((sample.replies(), sample.replies() + sample.lost()), (counted, sent));
+        prop_assert_eq!(unknown + sent, usize::from(pings));
+        prop_assert!(inflight.is_idle());
+    }
+}
