@@ -61,24 +61,29 @@ impl Journaling {
         self.next_seq
     }
 
-    /// The next commit, if there is something to commit and none is under way.
-    pub(super) fn poll(&mut self, now: Now) -> Option<Commit> {
+    /// The next commit, if there is something to commit and none is under way. `alive` says whether every target has
+    /// been checked in this run, so that a sign of life speaks for all of them.
+    pub(super) fn poll(&mut self, now: Now, alive: bool) -> Option<Commit> {
         if self.under_way.is_some() || now.mono < self.not_before {
             return None;
         }
         if now.mono >= self.alive_due {
             self.alive_due = now.mono.plus(ALIVE);
-            self.put(Change::PutAlive(now.wall));
+            if alive {
+                self.put(Change::PutAlive(now.wall));
+            }
         }
         self.take(now)
     }
 
     /// The last commit of a run: whatever is pending, whether or not one is under way.
-    pub(super) fn last(&mut self, now: Now) -> Option<Commit> {
+    pub(super) fn last(&mut self, now: Now, alive: bool) -> Option<Commit> {
         if let Some((commit, _)) = self.under_way.take() {
             self.offer_again(commit);
         }
-        self.put(Change::PutAlive(now.wall));
+        if alive {
+            self.put(Change::PutAlive(now.wall));
+        }
         self.take(now)
     }
 
@@ -153,12 +158,12 @@ mod tests {
     fn what_a_failed_commit_carried_is_offered_again_but_never_over_something_newer() {
         let mut journaling = Journaling::new(at(0));
         journaling.put(Change::DropLine(LineId::new(1)));
-        let first = journaling.poll(at(0)).expect("a commit");
+        let first = journaling.poll(at(0), true).expect("a commit");
         journaling.put(Change::PutAlive(Wall::from_unix_nanos(5)));
-        assert_eq!(journaling.poll(at(1)), None, "one at a time");
+        assert_eq!(journaling.poll(at(1), true), None, "one at a time");
         assert_eq!(journaling.failed(at(1), first.seq), Some(News::Failing));
-        assert_eq!(journaling.poll(at(2)), None, "not at once");
-        let second = journaling.poll(at(6)).expect("the same again");
+        assert_eq!(journaling.poll(at(2), true), None, "not at once");
+        let second = journaling.poll(at(6), true).expect("the same again");
         assert!(second.changes.contains(&Change::DropLine(LineId::new(1))));
         assert!(second.changes.contains(&Change::PutAlive(Wall::from_unix_nanos(5))));
         assert_eq!(journaling.committed(second.seq), Some(News::Recovered));
@@ -168,7 +173,7 @@ mod tests {
     fn a_commit_that_hangs_is_not_waited_for() {
         let mut journaling = Journaling::new(at(0));
         journaling.put(Change::DropLine(LineId::new(1)));
-        let seq = journaling.poll(at(0)).expect("a commit").seq;
+        let seq = journaling.poll(at(0), true).expect("a commit").seq;
         assert_eq!((journaling.look(at(9)), journaling.passed()), (None, 0));
         assert_eq!((journaling.look(at(10)), journaling.passed()), (Some(News::Failing), u64::MAX));
         assert_eq!((journaling.committed(seq), journaling.passed()), (Some(News::Recovered), seq));

@@ -7,8 +7,10 @@
 mod journaling;
 mod monitor;
 mod outbox;
+mod resume;
 mod schedule;
 mod state;
+mod teller;
 mod telling;
 mod verdict;
 

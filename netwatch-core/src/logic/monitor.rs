@@ -5,24 +5,15 @@
 //! that order. A commit is asked for before anything that depends on it.
 
 use std::collections::VecDeque;
-use std::hash::Hasher;
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher24;
-
 use super::journaling::{Journaling, News};
-use super::outbox::{Mail, Outbox, backoff};
 use super::state::TargetState;
-use super::telling::{Desk, Entry};
+use super::teller::{Outcome, Teller, put};
 use crate::model::{
-    Change, Commit, Content, Delivery, DeliveryError, DeliveryOutcome, Draft, Event, Line, LineId, LineKind, MailId,
-    Mono, Notification, NotifierPolicy, Now, Outage, Plan, Receipt, Sample, Saved, SavedNotifier, Stage, Start, Status,
-    Subject, TargetId, Transition,
+    Change, Commit, Content, DeliveryError, Draft, Event, Line, LineId, LineKind, MailId, Mono, Notification, Now,
+    Outage, Plan, Receipt, Sample, Saved, Start, Status, Subject, TargetId, Transition,
 };
-
-/// A server that may have a mail and then refuses it this often in a row (about an hour) does not have it: its lines are
-/// told in a new one.
-const REFUSALS_BELIEVED: u32 = 12;
 
 /// What a [`Monitor`] needs besides its plan.
 #[derive(Debug, Clone)]
@@ -63,21 +54,15 @@ pub enum Output {
 /// It reads no clock and does no I/O: the same calls give the same outputs.
 #[derive(Debug)]
 pub struct Monitor {
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     options: MonitorOptions,
-    targets: Vec<TargetState>,
-    tellers: Vec<Teller>,
-    journaling: Journaling,
-    last_number: u64,
-    outputs: VecDeque<Output>,
-}
-
-/// A notifier's desk and outbox, and what was last said of them.
-#[derive(Debug)]
-struct Teller {
-    desk: Desk,
-    outbox: Outbox,
-    said: Option<Event>,
+    pub(super) targets: Vec<TargetState>,
+    pub(super) tellers: Vec<Teller>,
+    pub(super) journaling: Journaling,
+    pub(super) last_number: u64,
+    /// Targets that have not been checked in this run.
+    unchecked: usize,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 impl Monitor {
@@ -87,24 +72,17 @@ impl Monitor {
             Some(known) => TargetState::restore(now, known, target.paused, saved.alive_at, &target.settings),
             None => TargetState::new(now, target.paused),
         });
-        let tellers = plan.notifiers.iter().map(|policy| {
-            let mut teller = Teller { desk: Desk::new(policy.clone()), outbox: Outbox::default(), said: None };
-            teller.desk.restore(now, saved);
-            for mail in saved.mails.values().filter(|mail| mail.notifier == policy.name) {
-                let told = saved.told.values().any(|told| told.message_id == mail.message_id);
-                teller.outbox.restore(now, mail, told);
-            }
-            teller
-        });
         let mut monitor = Monitor {
             targets: targets.collect(),
-            tellers: tellers.collect(),
+            tellers: plan.notifiers.iter().map(|policy| Teller::new(policy.clone())).collect(),
             journaling: Journaling::new(now),
             last_number: saved.last_number,
+            unchecked: plan.targets.iter().filter(|target| !target.paused).count(),
             outputs: VecDeque::new(),
             plan,
             options,
         };
+        monitor.resume(now, saved);
         monitor.settle_outputs(now);
         monitor
     }
@@ -185,7 +163,7 @@ impl Monitor {
                 self.journaling.put(Change::PutTarget(state.saved(&target.name)));
             }
         }
-        if let Some(commit) = self.journaling.last(now) {
+        if let Some(commit) = self.journaling.last(now, self.unchecked == 0) {
             self.outputs.push_back(Output::Commit(commit));
         }
     }
@@ -208,6 +186,9 @@ impl Monitor {
         };
         if target.paused {
             return;
+        }
+        if !state.checked {
+            self.unchecked = self.unchecked.saturating_sub(1);
         }
         let last_number = &mut self.last_number;
         let change = state.take(now, sample, &target.name, &target.settings, || {
@@ -257,12 +238,10 @@ impl Monitor {
     fn close(&mut self, now: Now, id: TargetId, outage: &Outage) {
         let subject = subject(&self.plan, id);
         for teller in &mut self.tellers {
+            let name = teller.desk.policy().name.clone();
             let mut under_way = false;
             for mail in teller.outbox.mails_mut() {
-                for line in mail.lines.iter_mut().filter(|line| line.outage.id == outage.id) {
-                    line.outage = outage.clone();
-                    under_way = true;
-                }
+                under_way |= mail.close(outage);
             }
             let last_number = &mut self.last_number;
             let entry = teller.desk.close(now, outage, under_way, || {
@@ -270,7 +249,6 @@ impl Monitor {
                 Line::new(LineId::new(*last_number), LineKind::Closed, subject.clone(), outage.clone(), now.wall)
             });
             if let Some(entry) = entry {
-                let name = teller.desk.policy().name.clone();
                 put(&mut self.journaling, &name, entry);
             }
         }
@@ -280,6 +258,11 @@ impl Monitor {
     fn settle_outputs(&mut self, now: Now) {
         let passed = self.journaling.passed();
         for teller in &mut self.tellers {
+            let name = teller.desk.policy().name.clone();
+            // A crash must not bring a closed outage back as still open.
+            for change in teller.outbox.mails_mut().flat_map(|mail| mail.take_changes(&name)) {
+                self.journaling.put(change);
+            }
             teller.outbox.committed(now, passed);
             let due = teller.desk.release().is_some_and(|release| release <= now.mono);
             if due && teller.outbox.may_draft(now) {
@@ -287,7 +270,6 @@ impl Monitor {
                 let draft = teller.draft(now, MailId::new(self.last_number), &self.options);
                 self.outputs.push_back(Output::Compose(draft));
             }
-            let name = teller.desk.policy().name.clone();
             if let Some(notification) = teller.outbox.attempt(now, &name) {
                 self.outputs.push_back(Output::Deliver(notification));
             }
@@ -295,7 +277,7 @@ impl Monitor {
                 self.outputs.push_back(Output::Event(event));
             }
         }
-        if let Some(commit) = self.journaling.poll(now) {
+        if let Some(commit) = self.journaling.poll(now, self.unchecked == 0) {
             self.outputs.push_front(Output::Commit(commit));
         }
     }
@@ -315,155 +297,7 @@ impl Monitor {
     }
 }
 
-impl Teller {
-    /// Everything owed leaves the desk as one mail.
-    fn draft(&mut self, now: Now, id: MailId, options: &MonitorOptions) -> Draft {
-        let lines = self.desk.take_all();
-        let policy = self.desk.policy();
-        let mut hasher = SipHasher24::new_with_key(&options.seed);
-        hasher.write_u64(id.number());
-        hasher.write(policy.name.as_bytes());
-        let (millis, hash) = (now.wall.unix_millis(), hasher.finish());
-        let message_id: Arc<str> = format!("<nw.{millis}.{}.{hash:016x}@{}>", id.number(), options.domain).into();
-        let mut draft = Draft::new(id, policy.name.clone(), lines.clone(), now.wall);
-        draft.late_since = self.outbox.failing_since;
-        let mut mail = Mail::new(id, message_id, now.wall, policy.recipients.clone(), lines);
-        if mail.lines.iter().all(|line| line.kind != LineKind::Opened) {
-            let ended = mail.lines.iter().find(|line| line.kind == LineKind::Closed);
-            mail.in_reply_to = ended.and_then(|line| self.desk.thread(&line.outage.target, line.outage.id).cloned());
-        }
-        self.outbox.draft(mail);
-        draft
-    }
-
-    /// How the mail path stands, if that changed.
-    fn path(&mut self) -> Option<Event> {
-        let waiting = self.desk.waiting() + self.outbox.waiting();
-        if let Some(Event::MailPath { waiting: w, failing_since: f, last_sent: l, error: e, .. }) = &self.said
-            && (*w, *f, *l, e) == (waiting, self.outbox.failing_since, self.desk.last_sent(), &self.outbox.error)
-        {
-            return None;
-        }
-        let event = Event::MailPath {
-            notifier: self.desk.policy().name.clone(),
-            waiting,
-            failing_since: self.outbox.failing_since,
-            last_sent: self.desk.last_sent(),
-            error: self.outbox.error.clone(),
-        };
-        self.said = Some(event.clone());
-        Some(event)
-    }
-}
-
-/// What follows from the end of an attempt.
-struct Outcome<'a> {
-    now: Now,
-    seed: [u8; 16],
-    journaling: &'a mut Journaling,
-    events: Vec<Delivery>,
-}
-
-impl Outcome<'_> {
-    fn accepted(&mut self, teller: &mut Teller, id: MailId, receipt: Receipt) {
-        let Some(mut mail) = teller.outbox.remove(id) else { return };
-        let policy = teller.desk.policy().clone();
-        teller.outbox.succeeded(self.now);
-        self.event(&policy, &mail, receipt.accepted, DeliveryOutcome::Sent, None);
-        self.refusals(&policy, &mail, receipt.refused);
-        if !mail.told {
-            for told in teller.desk.accepted(self.now, &mail.lines, &mail.message_id) {
-                self.journaling.put(Change::PutTold(told));
-            }
-            self.journaling.put(Change::PutNotifier(SavedNotifier::new(policy.name.clone(), Some(self.now.wall))));
-        }
-        if receipt.deferred.is_empty() {
-            self.journaling.put(Change::DropMail(id));
-            return;
-        }
-        mail.told = true;
-        mail.recipients = receipt.deferred.iter().map(|(recipient, _)| recipient.clone()).collect();
-        let reason = receipt.deferred.into_iter().next().map(|(_, reason)| reason);
-        self.keep(teller, &policy, mail, reason);
-    }
-
-    fn refused(&mut self, teller: &mut Teller, id: MailId, error: DeliveryError) {
-        let policy = teller.desk.policy().clone();
-        let Some(mut mail) = teller.outbox.remove(id) else { return };
-        if mail.told {
-            // Others have it: the path works, it is these recipients that do not.
-            if error.permanent {
-                self.event(&policy, &mail, mail.recipients.clone(), DeliveryOutcome::Failed, Some(error.message));
-                self.journaling.put(Change::DropMail(id));
-            } else {
-                self.keep(teller, &policy, mail, Some(error.message));
-            }
-            return;
-        }
-        let retry = teller.outbox.failed(self.now, &policy, &self.seed, error.message.clone());
-        let retry_at = self.now.wall_at(retry);
-        let outcome = if error.permanent { DeliveryOutcome::Failed } else { DeliveryOutcome::Deferred { retry_at } };
-        self.event(&policy, &mail, mail.recipients.clone(), outcome, Some(error.message));
-        mail.frozen |= error.stage == Stage::Uncertain;
-        mail.refusals = if error.permanent { mail.refusals.saturating_add(1) } else { 0 };
-        if mail.frozen && mail.refusals < REFUSALS_BELIEVED {
-            teller.outbox.keep(mail, retry);
-            return;
-        }
-        self.journaling.put(Change::DropMail(id));
-        for entry in teller.desk.put_back(self.now, mail.lines) {
-            put(self.journaling, &policy.name, entry);
-        }
-    }
-
-    /// A mail that some recipients have is tried again for the others.
-    fn keep(&mut self, teller: &mut Teller, policy: &NotifierPolicy, mut mail: Mail, reason: Option<String>) {
-        let retry = self.now.mono.plus(backoff(policy, &self.seed, mail.attempts, self.now));
-        let outcome = DeliveryOutcome::Deferred { retry_at: self.now.wall_at(retry) };
-        self.event(policy, &mail, mail.recipients.clone(), outcome, reason);
-        mail.attempts = mail.attempts.saturating_add(1);
-        if let Some(record) = mail.record(&policy.name) {
-            self.journaling.put(Change::PutMail(record));
-        }
-        teller.outbox.keep(mail, retry);
-    }
-
-    fn refusals(&mut self, policy: &NotifierPolicy, mail: &Mail, refused: Vec<(Arc<str>, String)>) {
-        for (recipient, reason) in refused {
-            self.event(policy, mail, vec![recipient], DeliveryOutcome::Failed, Some(reason));
-        }
-    }
-
-    fn event(
-        &mut self,
-        policy: &NotifierPolicy,
-        mail: &Mail,
-        recipients: Vec<Arc<str>>,
-        outcome: DeliveryOutcome,
-        reason: Option<String>,
-    ) {
-        self.events.push(Delivery {
-            at: self.now.wall,
-            notifier: policy.name.clone(),
-            mail: mail.id,
-            message_id: mail.message_id.clone(),
-            recipients,
-            subject: mail.subject(),
-            outcome,
-            reason,
-            targets: mail.lines.iter().map(|line| line.subject.name.clone()).collect(),
-        });
-    }
-}
-
-fn put(journaling: &mut Journaling, notifier: &Arc<str>, entry: Entry) {
-    journaling.put(match entry {
-        Entry::Put(line) => Change::PutLine(notifier.clone(), line),
-        Entry::Drop(id) => Change::DropLine(id),
-    });
-}
-
-fn subject(plan: &Plan, id: TargetId) -> Subject {
+pub(super) fn subject(plan: &Plan, id: TargetId) -> Subject {
     let Some(target) = plan.target(id) else { return Subject::new("", "") };
     let mut subject = Subject::new(target.name.clone(), target.host.to_string());
     subject.group = plan.group_of(target).cloned();

@@ -7,13 +7,16 @@
 //!
 //! Attempts follow each other after 30 s, doubling to 5 min, with jitter, without end.
 
+use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
-use crate::model::{Content, Line, MailId, Mono, Notification, NotifierPolicy, Now, SavedMail, Wall};
+use crate::model::{
+    Change, Content, Line, MailId, Mono, Notification, NotifierPolicy, Now, Outage, OutageId, SavedMail, Wall,
+};
 
 /// The mails of one notifier.
 #[derive(Debug, Default)]
@@ -34,7 +37,10 @@ pub(super) struct Mail {
     pub(super) in_reply_to: Option<Arc<str>>,
     pub(super) date: Wall,
     pub(super) recipients: Vec<Arc<str>>,
-    pub(super) lines: Vec<Line>,
+    lines: Vec<Line>,
+    places: HashMap<OutageId, usize>,
+    /// Lines that have changed since the journal saw them.
+    changed: Vec<usize>,
     content: Option<Arc<Content>>,
     stage: MailStage,
     /// The server may have it: no other content may bear its lines.
@@ -43,7 +49,7 @@ pub(super) struct Mail {
     pub(super) told: bool,
     /// Attempts for the recipients that do not have it yet.
     pub(super) attempts: u32,
-    /// How often in a row it was refused for good, although the server may have it.
+    /// How often it was refused for good, although the server may have it.
     pub(super) refusals: u32,
 }
 
@@ -60,22 +66,14 @@ enum MailStage {
 }
 
 impl Outbox {
-    /// Mails that the last run left are tried at once, as they were.
-    pub(super) fn restore(&mut self, now: Now, mail: &SavedMail, told: bool) {
-        self.mails.push(Mail {
-            id: mail.id,
-            message_id: mail.message_id.clone(),
-            in_reply_to: mail.in_reply_to.clone(),
-            date: mail.date,
-            recipients: mail.recipients.clone(),
-            lines: mail.lines.clone(),
-            content: Some(mail.content.clone()),
-            stage: MailStage::Waiting(now.mono),
-            frozen: true,
-            told,
-            attempts: 0,
-            refusals: 0,
-        });
+    /// A mail that the last run left is tried at once, as it was, for these of its recipients.
+    pub(super) fn restore(&mut self, now: Now, mail: &SavedMail, recipients: Vec<Arc<str>>) {
+        let mut restored = Mail::new(mail.id, mail.message_id.clone(), mail.date, recipients, mail.lines.clone());
+        restored.in_reply_to = mail.in_reply_to.clone();
+        restored.content = Some(mail.content.clone());
+        restored.stage = MailStage::Waiting(now.mono);
+        (restored.frozen, restored.told) = (true, mail.told);
+        self.mails.push(restored);
     }
 
     /// Whether a new mail may be drafted: none is under way that nobody has yet, and the last attempt is long enough ago.
@@ -199,20 +197,61 @@ impl Mail {
         recipients: Vec<Arc<str>>,
         lines: Vec<Line>,
     ) -> Mail {
-        let (in_reply_to, content, stage) = (None, None, MailStage::Composing);
+        let places = lines.iter().enumerate().map(|(place, line)| (line.outage.id, place)).collect();
         Mail {
             id,
             message_id,
-            in_reply_to,
+            in_reply_to: None,
             date,
             recipients,
             lines,
-            content,
-            stage,
+            places,
+            changed: Vec::new(),
+            content: None,
+            stage: MailStage::Composing,
             frozen: false,
             told: false,
             attempts: 0,
             refusals: 0,
+        }
+    }
+
+    pub(super) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The mail is given up: its lines are somebody else's again.
+    pub(super) fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+
+    /// Whether it tells of this outage.
+    pub(super) fn tells(&self, outage: OutageId) -> bool {
+        self.places.contains_key(&outage)
+    }
+
+    /// Notes that an outage has closed; `false` if the mail does not tell of it.
+    pub(super) fn close(&mut self, outage: &Outage) -> bool {
+        let Some(&place) = self.places.get(&outage.id) else { return false };
+        if let Some(line) = self.lines.get_mut(place) {
+            line.outage = outage.clone();
+            self.changed.push(place);
+        }
+        true
+    }
+
+    /// What the journal must learn of lines that changed.
+    pub(super) fn take_changes(&mut self, notifier: &Arc<str>) -> Vec<Change> {
+        if self.changed.is_empty() {
+            return Vec::new();
+        }
+        let changed = std::mem::take(&mut self.changed);
+        match self.record(notifier) {
+            Some(record) => vec![Change::PutMail(record)],
+            None => {
+                let lines = changed.into_iter().filter_map(|place| self.lines.get(place).cloned());
+                lines.map(|line| Change::PutLine(notifier.clone(), line)).collect()
+            }
         }
     }
 
@@ -223,6 +262,7 @@ impl Mail {
         let mut saved = SavedMail::new(self.id, notifier.clone(), message_id, self.date, content, lines);
         saved.in_reply_to = self.in_reply_to.clone();
         saved.recipients = self.recipients.clone();
+        saved.told = self.told;
         Some(saved)
     }
 

@@ -30,9 +30,10 @@ pub(super) struct TargetState {
     pub(super) since: Wall,
     pub(super) cause: Option<Cause>,
     pub(super) last_good: Option<Wall>,
-    /// The status of the last conclusive check: what the journal keeps.
+    /// The status of the last conclusive check: a warning that was given is taken back later than it was given.
     conclusive: Status,
-    conclusive_since: Wall,
+    /// Whether a check has finished in this run.
+    pub(super) checked: bool,
     window: Window,
     chain: Option<Link>,
     open: Option<Box<Open>>,
@@ -77,7 +78,7 @@ impl TargetState {
             cause: None,
             last_good: None,
             conclusive: Status::Pending,
-            conclusive_since: now.wall,
+            checked: false,
             window: Window::new(),
             chain: None,
             open: None,
@@ -99,8 +100,6 @@ impl TargetState {
         settings: &Settings,
     ) -> TargetState {
         let mut state = TargetState::new(now, paused);
-        state.conclusive = saved.status;
-        state.conclusive_since = saved.since;
         state.last_good = saved.last_good;
         if matches!(saved.status, Status::Ok | Status::Warning) {
             // It was still answering when the last run was last heard of, give or take the check before.
@@ -145,7 +144,7 @@ impl TargetState {
     }
 
     pub(super) fn saved(&self, name: &Arc<str>) -> SavedTarget {
-        let mut saved = SavedTarget::new(name.clone(), self.conclusive, self.conclusive_since);
+        let mut saved = SavedTarget::new(name.clone(), self.status, self.since);
         saved.last_good = self.last_good;
         if let Some(open) = &self.open {
             saved.outage = Some(open.outage.clone());
@@ -164,7 +163,8 @@ impl TargetState {
         settings: &Settings,
         number: impl FnOnce() -> u64,
     ) -> Change {
-        let before = (self.status, self.conclusive);
+        let before = self.status;
+        self.checked = true;
         let mut change = Change::default();
         match Verdict::of(sample) {
             Verdict::Answered => self.answered(now, sample, settings, &mut change),
@@ -174,8 +174,8 @@ impl TargetState {
                 self.become_unknown(now.wall_at(sample.ended), cause);
             }
         }
-        change.from = (self.status != before.0).then_some(before.0);
-        change.save |= self.conclusive != before.1;
+        change.from = (self.status != before).then_some(before);
+        change.save |= change.from.is_some();
         change
     }
 
@@ -263,9 +263,6 @@ impl TargetState {
     fn conclude(&mut self, status: Status, since: Wall) {
         if self.status != status {
             self.since = since;
-        }
-        if self.conclusive != status {
-            self.conclusive_since = since;
         }
         self.status = status;
         self.conclusive = status;

@@ -17,6 +17,9 @@ const TOLD_AGAIN_WITHIN: Duration = Duration::from_secs(600);
 pub(super) struct Desk {
     policy: NotifierPolicy,
     owed: BTreeMap<LineId, Owed>,
+    /// The owed line that brings an outage, and the one that tells its end.
+    openings: HashMap<OutageId, LineId>,
+    endings: HashMap<OutageId, LineId>,
     told: HashMap<Arc<str>, Memory>,
     last_sent: Option<(Mono, Wall)>,
     /// When the next line may leave; kept beside the lines because it is asked for far more often than it changes.
@@ -44,10 +47,12 @@ pub(super) enum Entry {
 
 impl Desk {
     pub(super) fn new(policy: NotifierPolicy) -> Desk {
-        Desk { policy, owed: BTreeMap::new(), told: HashMap::new(), last_sent: None, release: None }
+        let (owed, told) = (BTreeMap::new(), HashMap::new());
+        let (openings, endings) = (HashMap::new(), HashMap::new());
+        Desk { policy, owed, openings, endings, told, last_sent: None, release: None }
     }
 
-    /// Takes back what the last run left for this notifier.
+    /// Takes back what the last run knew of this notifier; what it was owed comes by [`put_back`](Desk::put_back).
     pub(super) fn restore(&mut self, now: Now, saved: &Saved) {
         let name = &self.policy.name;
         self.last_sent = saved.notifiers.get(name).and_then(|notifier| {
@@ -58,11 +63,12 @@ impl Desk {
             let at = now.mono_at(told.at.min(now.wall));
             self.told.insert(told.target.clone(), Memory { told: told.clone(), at });
         }
-        for (_, line) in saved.lines.values().filter(|(notifier, _)| notifier == name) {
-            let since = now.mono_at(line.owed_at.min(now.wall));
-            self.owed.insert(line.id, Owed { line: line.clone(), since });
-        }
-        self.reckon();
+    }
+
+    /// Whether this notifier was told of the outage, or is owed it.
+    pub(super) fn knows(&self, outage: &Outage) -> bool {
+        let told = self.told.get(&outage.target).is_some_and(|memory| memory.told.outage == outage.id);
+        told || self.openings.contains_key(&outage.id)
     }
 
     pub(super) fn policy(&self) -> &NotifierPolicy {
@@ -87,7 +93,7 @@ impl Desk {
         let owed = Owed { line: line.clone(), since: now.mono };
         let release = self.release_of(&owed);
         self.release = Some(self.release.map_or(release, |earliest| earliest.min(release)));
-        self.owed.insert(line.id, owed);
+        self.insert(owed);
         Entry::Put(line)
     }
 
@@ -101,8 +107,7 @@ impl Desk {
         told: bool,
         line: impl FnOnce() -> Line,
     ) -> Option<Entry> {
-        let waiting =
-            self.owed.values_mut().find(|owed| owed.line.kind.brings_outage() && owed.line.outage.id == outage.id);
+        let waiting = self.openings.get(&outage.id).and_then(|id| self.owed.get_mut(id));
         if let Some(owed) = waiting {
             owed.line.kind = LineKind::Missed;
             owed.line.outage = outage.clone();
@@ -115,27 +120,26 @@ impl Desk {
     /// Everything owed leaves the desk, oldest first.
     pub(super) fn take_all(&mut self) -> Vec<Line> {
         self.release = None;
+        self.openings.clear();
+        self.endings.clear();
         std::mem::take(&mut self.owed).into_values().map(|owed| owed.line).collect()
     }
 
-    /// Lines come back from a mail that certainly did not leave. An outage that has closed meanwhile becomes one line.
+    /// Lines come back: from a mail that certainly did not leave, or from the last run. An outage that has closed
+    /// meanwhile becomes one line.
     pub(super) fn put_back(&mut self, now: Now, lines: Vec<Line>) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(lines.len());
         for mut line in lines {
             if line.kind == LineKind::Opened && line.outage.closed.is_some() {
                 line.kind = LineKind::Missed;
-                let end = self
-                    .owed
-                    .values()
-                    .find(|owed| owed.line.kind == LineKind::Closed && owed.line.outage.id == line.outage.id);
-                if let Some(id) = end.map(|owed| owed.line.id) {
+                if let Some(id) = self.endings.remove(&line.outage.id) {
                     self.owed.remove(&id);
                     entries.push(Entry::Drop(id));
                 }
             }
             let since = now.mono_at(line.owed_at.min(now.wall));
             entries.push(Entry::Put(line.clone()));
-            self.owed.insert(line.id, Owed { line, since });
+            self.insert(Owed { line, since });
         }
         self.reckon();
         entries
@@ -171,6 +175,13 @@ impl Desk {
     pub(super) fn thread(&self, target: &str, outage: OutageId) -> Option<&Arc<str>> {
         let told = &self.told.get(target)?.told;
         (told.outage == outage).then_some(&told.message_id)
+    }
+
+    fn insert(&mut self, owed: Owed) {
+        let (id, outage) = (owed.line.id, owed.line.outage.id);
+        let index = if owed.line.kind.brings_outage() { &mut self.openings } else { &mut self.endings };
+        index.insert(outage, id);
+        self.owed.insert(id, owed);
     }
 
     fn reckon(&mut self) {

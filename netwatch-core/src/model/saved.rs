@@ -18,7 +18,7 @@ use super::time::Wall;
 pub struct SavedTarget {
     /// Its name.
     pub name: Arc<str>,
-    /// The status of its last conclusive check.
+    /// Its status.
     pub status: Status,
     /// Since when it has that status.
     pub since: Wall,
@@ -63,6 +63,8 @@ pub struct SavedMail {
     pub date: Wall,
     /// Who is still to get it.
     pub recipients: Vec<Arc<str>>,
+    /// Whether others have it already: its lines are told.
+    pub told: bool,
     /// Its words.
     pub content: Arc<Content>,
     /// Its facts.
@@ -80,7 +82,17 @@ impl SavedMail {
         lines: Vec<Line>,
     ) -> SavedMail {
         let (notifier, message_id) = (notifier.into(), message_id.into());
-        SavedMail { id, notifier, message_id, in_reply_to: None, date, recipients: Vec::new(), content, lines }
+        SavedMail {
+            id,
+            notifier,
+            message_id,
+            in_reply_to: None,
+            date,
+            recipients: Vec::new(),
+            told: false,
+            content,
+            lines,
+        }
     }
 }
 
@@ -159,6 +171,8 @@ pub enum Key {
 pub enum Change {
     /// The target is as given.
     PutTarget(SavedTarget),
+    /// The target of this name is watched no more.
+    DropTarget(Arc<str>),
     /// The outage is as given. Outages are kept for ever: they are the record.
     PutOutage(Outage),
     /// The notifier of this name is owed this line.
@@ -182,6 +196,7 @@ impl Change {
     pub fn key(&self) -> Key {
         match self {
             Change::PutTarget(target) => Key::Target(target.name.clone()),
+            Change::DropTarget(name) => Key::Target(name.clone()),
             Change::PutOutage(outage) => Key::Outage(outage.id),
             Change::PutLine(_, line) => Key::Line(line.id),
             Change::DropLine(id) => Key::Line(*id),
@@ -240,6 +255,9 @@ impl Saved {
             match change {
                 Change::PutTarget(target) => {
                     self.targets.insert(target.name.clone(), target.clone());
+                }
+                Change::DropTarget(name) => {
+                    self.targets.remove(name);
                 }
                 Change::PutOutage(outage) => self.saw(outage.id.number()),
                 Change::PutLine(notifier, line) => {

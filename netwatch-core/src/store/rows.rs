@@ -43,7 +43,8 @@ pub(super) fn read(conn: &Connection) -> Result<Saved> {
         saved.lines.insert(line.id, (row.get(1)?, line));
         Ok(())
     })?;
-    let mails = "SELECT id, notifier, message_id, in_reply_to, date, recipients, subject, text, html, lines FROM mails";
+    let mails =
+        "SELECT id, notifier, message_id, in_reply_to, date, recipients, told, subject, text, html, lines FROM mails";
     each(conn, mails, |row| {
         let mail = mail(row)?;
         saved.mails.insert(mail.id, mail);
@@ -74,6 +75,7 @@ fn each(conn: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<(
 fn put(to: &Transaction<'_>, change: &Change) -> Result<()> {
     match change {
         Change::PutTarget(target) => put_target(to, target),
+        Change::DropTarget(name) => run(to, "DELETE FROM targets WHERE name = ?1", [name]),
         Change::PutOutage(outage) => put_outage(to, outage),
         Change::PutLine(notifier, line) => put_line(to, notifier, line),
         Change::DropLine(id) => run(to, "DELETE FROM lines WHERE id = ?1", [id.number()]),
@@ -147,8 +149,8 @@ fn put_mail(to: &Transaction<'_>, mail: &SavedMail) -> Result<()> {
     run(
         to,
         "INSERT OR REPLACE INTO mails
-         (id, notifier, message_id, in_reply_to, date, recipients, subject, text, html, lines)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         (id, notifier, message_id, in_reply_to, date, recipients, told, subject, text, html, lines)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             mail.id.number(),
             mail.notifier,
@@ -156,6 +158,7 @@ fn put_mail(to: &Transaction<'_>, mail: &SavedMail) -> Result<()> {
             mail.in_reply_to,
             mail.date.unix_nanos(),
             dto::names_to_json(&mail.recipients).map_err(unwritable)?,
+            mail.told,
             mail.content.subject,
             mail.content.text,
             mail.content.html,
@@ -176,7 +179,7 @@ fn put_told(to: &Transaction<'_>, told: &Told) -> Result<()> {
 /// The numbers that a change shows to have been given, as [`Saved::apply`] sees them.
 fn highest_number(change: &Change) -> u64 {
     match change {
-        Change::PutTarget(_) | Change::PutNotifier(_) | Change::PutAlive(_) => 0,
+        Change::PutTarget(_) | Change::DropTarget(_) | Change::PutNotifier(_) | Change::PutAlive(_) => 0,
         Change::PutOutage(outage) => outage.id.number(),
         Change::PutLine(_, line) => line.id.number().max(line.outage.id.number()),
         Change::DropLine(id) => id.number(),
@@ -219,8 +222,9 @@ fn mail(row: &Row<'_>) -> Result<SavedMail> {
         in_reply_to: row.get(3)?,
         date: wall(row, 4)?,
         recipients: json(row, 5, dto::names_from_json)?,
-        content: Arc::new(Content { subject: row.get(6)?, text: row.get(7)?, html: row.get(8)? }),
-        lines: json(row, 9, dto::lines_from_json)?,
+        told: row.get(6)?,
+        content: Arc::new(Content { subject: row.get(7)?, text: row.get(8)?, html: row.get(9)? }),
+        lines: json(row, 10, dto::lines_from_json)?,
     })
 }
 

@@ -67,6 +67,7 @@ CREATE TABLE mails (
     in_reply_to TEXT,
     date INTEGER NOT NULL,
     recipients TEXT NOT NULL,
+    told INTEGER NOT NULL,
     subject TEXT NOT NULL,
     text TEXT NOT NULL,
     html TEXT NOT NULL,

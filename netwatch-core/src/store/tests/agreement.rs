@@ -73,14 +73,16 @@ fn line() -> impl Strategy<Value = Line> {
 
 fn mail() -> impl Strategy<Value = SavedMail> {
     let words = (".*", ".*", ".*").prop_map(|(subject, text, html)| Arc::new(Content { subject, text, html }));
-    (number(), name(), name(), option::of(name()), instant(), vec(name(), 0..3), words, vec(line(), 0..3)).prop_map(
-        |(id, notifier, message_id, in_reply_to, date, recipients, content, lines)| SavedMail {
+    let recipients = (vec(name(), 0..3), any::<bool>());
+    (number(), name(), name(), option::of(name()), instant(), recipients, words, vec(line(), 0..3)).prop_map(
+        |(id, notifier, message_id, in_reply_to, date, (recipients, told), content, lines)| SavedMail {
             id: MailId::new(id),
             notifier,
             message_id,
             in_reply_to,
             date,
             recipients,
+            told,
             content,
             lines,
         },
@@ -103,6 +105,7 @@ fn told() -> impl Strategy<Value = Told> {
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         target().prop_map(Change::PutTarget),
+        name().prop_map(Change::DropTarget),
         outage().prop_map(Change::PutOutage),
         (name(), line()).prop_map(|(notifier, line)| Change::PutLine(notifier, line)),
         number().prop_map(|id| Change::DropLine(LineId::new(id))),
