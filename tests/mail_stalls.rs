@@ -70,9 +70,32 @@ fn a_server_that_falls_silent_at_any_stage_delays_nothing_but_its_mail() {
     });
 }
 
+/// Nothing was handed over, so the next attempt is written anew: what failed meanwhile is in the same mail.
+fn is_written_anew_after_a_hang() {
+    let stage = begin();
+    stage.mail.at(At::Banner, Act::Silent);
+    stage.down("d01");
+    wait_for("the attempt", SOON, || stage.mail.sessions().first().map(|session| session.began));
+    stage.down("d02");
+    let over = || stage.mail.sessions().first().and_then(|session| session.ended);
+    wait_for("its end", SOON + ATTEMPT, over);
+    stage.mail.behave();
+    let accepted = wait_for("the mail", Duration::from_secs(100), || stage.mail.accepted().into_iter().next());
+    assert!(
+        accepted.message.body.contains("d01") && accepted.message.body.contains("d02"),
+        "{}",
+        accepted.message.body
+    );
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(stage.mail.accepted().len(), 1, "one mail for both");
+}
+
 #[test]
-fn a_server_that_answers_byte_by_byte_ends_with_the_attempt() {
-    survives(Act::Drip(DRIP), At::Banner);
+fn a_server_that_answers_byte_by_byte_ends_with_the_attempt_and_one_that_never_greets_freezes_nothing() {
+    thread::scope(|scope| {
+        scope.spawn(|| survives(Act::Drip(DRIP), At::Banner));
+        scope.spawn(is_written_anew_after_a_hang);
+    });
 }
 
 #[test]

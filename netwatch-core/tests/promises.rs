@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netwatch_core::testing::{Faults, Span, World, WorldOptions, WorldReport};
-use netwatch_core::{Budget, Change, Event, LineKind, Mono, NotifierPolicy, Outage, OutageId, Plan, Settings, Target};
+use netwatch_core::{
+    Budget, Change, Event, LineKind, Mono, NotifierPolicy, Outage, OutageId, Plan, Settings, Status, Target,
+};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +27,7 @@ fn plan(budget: Budget, recovery: bool) -> Plan {
         Target::at(format!("device-{n}"), [192, 0, 2, n as u8 + 1].into()).with_settings(settings)
     });
     let mut policy = NotifierPolicy::new("noc");
-    policy.recipients = vec!["noc@example.net".into()];
+    policy.recipients = vec!["noc@example.net".into(), "jefe@example.net".into()];
     policy.budget = budget;
     policy.recovery = recovery;
     Plan::new(targets.collect()).with_notifier(policy)
@@ -218,6 +220,11 @@ proptest! {
         (faults.local, faults.clock) = (true, false);
         let report = history(seed, Budget::Target, true, faults);
         let plan = plan(Budget::Target, true);
+        for (now, transition) in report.transitions.iter().filter(|(_, transition)| transition.to == Status::Down) {
+            let looked = Span::new(now.mono.minus(SIGHT), now.mono);
+            let truth = &report.truth[transition.target.index()];
+            prop_assert!(truth.iter().any(|span| span.overlap(&looked) > Duration::ZERO), "{:?}", transition);
+        }
         for told in report.told().iter().filter(|told| told.line.kind.brings_outage()) {
             let outage = &told.line.outage;
             let n = plan.targets.iter().position(|target| target.name == outage.target).expect("a known device");

@@ -31,8 +31,9 @@ use crate::probe::Probe;
 use crate::render::{Render, TimeZoneError, Words};
 use crate::sink::StatusSink;
 
-/// An attempt to deliver ends after this time, whatever the notifier does, unless the builder is told otherwise.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
+/// An attempt to deliver ends after this time, whatever the notifier does, unless the builder is told otherwise. A
+/// second more than netwatch's own notifiers give themselves: they know how far they came, this limit does not.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(61);
 /// From the wish to end to the end.
 const STOP_LIMIT: Duration = Duration::from_millis(1950);
 /// How many samples may wait for a sink: this many for each target, and
@@ -149,7 +150,7 @@ impl Builder {
         self
     }
 
-    /// When an attempt to deliver ends, whatever the notifier does; default 60 s.
+    /// When an attempt to deliver ends, whatever the notifier does; default 61 s.
     #[must_use]
     pub fn attempt_limit(mut self, limit: Duration) -> Builder {
         self.attempt_limit = limit;

@@ -15,7 +15,7 @@ use super::nature::{Device, Faults, Span, exponential, troubles};
 use crate::logic::{Due, Monitor, MonitorOptions, Output, Schedule};
 use crate::model::{
     Commit, Content, DeliveryError, Draft, Event, Line, MailId, Mono, Notification, Now, Plan, Receipt, Sample, Saved,
-    TargetId, Wall,
+    TargetId, Transition, Wall,
 };
 
 /// How a world is made.
@@ -83,6 +83,8 @@ pub struct WorldReport {
     pub stopped: Vec<Span>,
     /// What the sinks would have been told, in order.
     pub events: Vec<(Now, Event)>,
+    /// Likewise, every change of status.
+    pub transitions: Vec<(Now, Transition)>,
     /// What the journal holds at the end.
     pub saved: Saved,
     /// Every commit that took effect, in order.
@@ -192,6 +194,7 @@ impl World {
             blind,
             stopped,
             events: Vec::new(),
+            transitions: Vec::new(),
             saved: Saved::default(),
             commits: Vec::new(),
             end: now,
@@ -294,7 +297,7 @@ impl World {
                 }
                 Output::Deliver(notification) => self.deliver(notification),
                 Output::Event(event) => self.report.events.push((self.now, event)),
-                Output::Transition(_) => {}
+                Output::Transition(transition) => self.report.transitions.push((self.now, transition)),
             }
         }
     }
@@ -304,7 +307,8 @@ impl World {
         let at = self.now.mono.plus(delay);
         let id = notification.id;
         let trouble = inside(&self.mail_trouble, self.now.mono);
-        let result = match self.rng.u8(0..6) {
+        let (first, rest) = notification.recipients.split_at(notification.recipients.len().min(1));
+        let result = match self.rng.u8(0..8) {
             _ if !trouble => Ok(Receipt::accepted(&notification.recipients)),
             0 | 1 => Err(DeliveryError::before_content("connection refused")),
             2 => Err(DeliveryError::uncertain("no answer after the final dot")),
@@ -313,6 +317,16 @@ impl World {
                 Err(DeliveryError::uncertain("the connection broke before the answer"))
             }
             4 => Err(DeliveryError::permanent("554 no")),
+            5 => {
+                let mut receipt = Receipt::accepted(first);
+                receipt.deferred.extend(rest.iter().map(|to| (to.clone(), "452 full".to_owned())));
+                Ok(receipt)
+            }
+            6 => {
+                let mut error = DeliveryError::before_content("451 not now");
+                error.refused.extend(first.iter().map(|to| (to.clone(), "550 gone".to_owned())));
+                Err(error)
+            }
             _ => Ok(Receipt::accepted(&notification.recipients)),
         };
         if result.is_ok() {
@@ -326,7 +340,7 @@ impl World {
         self.report.accepted.push(Accepted { at, notification: notification.clone(), from_memory });
     }
 
-    /// kill -9: a commit under way takes effect or not, what the server accepts it has accepted, all else is forgotten.
+    /// kill -9, or a stop in order, which gets its last commit through: a commit under way takes effect or not, what the server accepts it has accepted, all else is forgotten.
     fn crash(&mut self, crash: Span) {
         self.advance(crash.from);
         let life = self.life;
@@ -340,6 +354,14 @@ impl World {
         for commit in commits {
             if self.rng.bool() {
                 self.apply(&commit);
+            }
+        }
+        if self.rng.bool() && !inside(&self.journal_trouble, self.now.mono) {
+            self.monitor.handle_stop(self.now);
+            while let Some(output) = self.monitor.poll_output() {
+                if let Output::Commit(commit) = output {
+                    self.apply(&commit);
+                }
             }
         }
         self.advance(crash.to);
