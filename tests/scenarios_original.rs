@@ -13,15 +13,40 @@ use netwatch_tests::stage::{Fleet, SOON, Stage};
 
 /// The hour of the original, scaled down.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
-/// The two minutes that a server may need to boot, scaled down; 6 s in the configuration.
+/// The two minutes that a server may need to boot, scaled down.
 const TOLERANT: (&str, &[(&str, &str)]) = ("d02", &[("tolerance", "6s")]);
 
-/// examples/original.toml, scaled: tolerance 0 but for one, settle 0, budget "all", no word of a recovery.
+/// The file that is handed out, with its times scaled down; everything else is as it stands there.
 fn original(fleet: Fleet, mail: &OpenSmtpd) -> Config {
-    let config = fleet.targets(Config::scaled().each("tolerance", "0s").each("settle", "0s"), &[TOLERANT]);
-    let config = config.smtp(mail.address()).notifier("budget", "all").notifier("recovery", false);
-    let hour = format!("{}s", MIN_INTERVAL.as_secs());
-    config.notifier("min_interval", hour.as_str()).notifier("group_wait", "500ms").notifier("group_interval", "1s")
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/original.toml");
+    let file: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    let tolerances: Vec<_> =
+        file["target"].as_array().unwrap().iter().filter_map(|target| target.get("tolerance")).collect();
+    assert_eq!(tolerances.len(), 1, "one server may reboot");
+    let tolerance = scaled("tolerance", tolerances[0].as_str().unwrap());
+    let config = file["defaults"].as_table().unwrap().iter().fold(Config::new(), |config, (key, value)| match value {
+        toml::Value::Integer(number) => config.each(key, u32::try_from(*number).unwrap()),
+        value => config.each(key, scaled(key, value.as_str().unwrap())),
+    });
+    let config = fleet.targets(config, &[("d02", &[("tolerance", tolerance)])]).smtp(mail.address());
+    let notifier = &file["notifier"][0];
+    let telling = ["group_wait", "group_interval", "budget", "min_interval"];
+    let config =
+        telling.iter().fold(config, |config, key| config.notifier(key, scaled(key, notifier[key].as_str().unwrap())));
+    config.notifier("recovery", notifier["recovery"].as_bool().unwrap())
+}
+
+fn scaled<'a>(key: &str, value: &'a str) -> &'a str {
+    match (key, value) {
+        ("interval", "10s") => "1s",
+        ("spacing", "1s") => "100ms",
+        ("timeout", "2s") => "200ms",
+        ("warn_rtt", "150ms") => "100ms",
+        ("tolerance", "2m") => "6s",
+        ("min_interval", "1h") => "30s",
+        ("tolerance" | "settle" | "group_wait" | "group_interval", "0s") | ("budget", "all") => value,
+        _ => panic!("examples/original.toml says {key} = {value:?}: what is that, scaled down?"),
+    }
 }
 
 /// The same with the program's own budget and its default settling and grouping, scaled.
