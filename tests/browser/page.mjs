@@ -334,9 +334,9 @@ const checks = {
 
   'a phone needs no sideways scroll, shows two abreast and has room for a thumb': () => visit({
     args: ['--trouble'], context: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
-  }, async (page) => {
-    const wide = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.deepEqual(wide, [390, 390]);
+  }, async (page, world) => {
+    const wide = () => page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.deepEqual(await wide(), [390, 390]);
     const columns = await page.locator('.boxes').first().evaluate((boxes) => getComputedStyle(boxes).gridTemplateColumns.split(' ').length);
     assert.equal(columns, 2);
     const small = await page.locator('button:visible, select:visible, input:visible, summary:visible').evaluateAll((all) => all
@@ -344,6 +344,10 @@ const checks = {
       .filter(([, box]) => box.height < 43.5 || box.width < 43.5).map(([name, box]) => `${name} ${box.width}x${box.height}`));
     assert.deepEqual(small, []);
     await shot(page, 'phone');
+    world.tell(`refuse ${'malo'.repeat(15)}@example.net`);
+    await page.waitForSelector('.alert');
+    assert.deepEqual(await wide(), [390, 390], 'a long address is broken');
+    await shot(page, 'phone-refused');
     await page.evaluate(() => scrollTo(0, 700));
     assert.ok((await page.locator('#counts').boundingBox()).y < 10, 'the counts stay in sight');
   }),
