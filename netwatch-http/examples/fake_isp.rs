@@ -1,7 +1,8 @@
 //! A made-up ISP on the page, to look at it and to test it: no privileges, no packets, the same by the same seed.
 //!
 //! `cargo run -p netwatch-http --example fake_isp -- --targets 40`. Lines on standard input change the world:
-//! `down NAME`, `up NAME`, `slow NAME`, `mail on|off`, `journal on|off`, `freeze` (nothing is reported any more).
+//! `down NAME`, `up NAME`, `slow NAME`, `mail on|off|one` (one line waits), `refuse ADDRESS`, `accept ADDRESS`,
+//! `journal on|off`, `freeze` (nothing is reported any more).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -28,6 +29,15 @@ struct Args {
     /// Some devices are down, slow, unknown or never answered
     #[arg(long)]
     trouble: bool,
+    /// No check has ended yet
+    #[arg(long)]
+    pending: bool,
+    /// Nothing is asked
+    #[arg(long)]
+    paused: bool,
+    /// Behind every third device
+    #[arg(long, default_value_t = 480)]
+    customers: u32,
     /// Names that try to run scripts
     #[arg(long)]
     hostile: bool,
@@ -58,6 +68,8 @@ enum Fate {
     Down,
     Never,
     NoRoute,
+    Unasked,
+    Paused,
 }
 
 struct World {
@@ -100,6 +112,8 @@ impl World {
         plan.groups = GROUPS.into_iter().map(Group::new).collect();
         plan.locale = if args.english { Locale::En } else { Locale::Es };
         let fate = |at: usize| match (args.trouble, at % 1000) {
+            _ if args.paused => Fate::Paused,
+            _ if args.pending => Fate::Unasked,
             (true, 11 | 23) => Fate::Down,
             (true, 17) => Fate::Slow,
             (true, 28) => Fate::Lossy,
@@ -135,11 +149,15 @@ impl World {
             let ago = Duration::from_secs(if at % 2 == 0 { 95 } else { 767 + at as u64 % 97 });
             view.status = status_of(self.fates[at]);
             view.last_good = match self.fates[at] {
-                Fate::Never => None,
+                Fate::Never | Fate::Unasked | Fate::Paused => None,
                 Fate::Down | Fate::NoRoute => Some(now.wall.minus(ago)),
                 _ => Some(now.wall),
             };
-            view.cause = (self.fates[at] == Fate::NoRoute).then_some(Cause::NoRoute);
+            view.cause = match self.fates[at] {
+                Fate::NoRoute => Some(Cause::NoRoute),
+                Fate::Paused => Some(Cause::Paused),
+                _ => None,
+            };
             if matches!(view.status, Status::Down) {
                 view.since = view.last_good.unwrap_or(view.since);
                 view.outage = Some(self.outage(at, view.last_good, now.wall, &mut events, ago));
@@ -154,7 +172,8 @@ impl World {
         self.dashboard.start(&Start::new(now, self.plan.clone(), views)).await;
         self.dashboard.events(&events).await;
         for _ in 0..6 {
-            let samples: Vec<Sample> = (0..self.fates.len()).map(|at| self.sample(at)).collect();
+            let asked: Vec<usize> = (0..self.fates.len()).filter(|&at| self.fates[at].is_asked()).collect();
+            let samples: Vec<Sample> = asked.into_iter().map(|at| self.sample(at)).collect();
             self.dashboard.samples(&samples).await;
         }
     }
@@ -199,7 +218,8 @@ impl World {
         if self.frozen {
             return;
         }
-        let due: Vec<usize> = (0..self.fates.len()).filter(|at| at % slots == slot).collect();
+        let due = (0..self.fates.len()).filter(|&at| at % slots == slot && self.fates[at].is_asked());
+        let due: Vec<usize> = due.collect();
         let samples: Vec<Sample> = due.iter().map(|&at| self.sample(at)).collect();
         self.dashboard.samples(&samples).await;
         for at in due {
@@ -247,10 +267,18 @@ impl World {
         sample
     }
 
+    async fn delivery(&mut self, recipient: &str, outcome: DeliveryOutcome) {
+        self.numbers += 1;
+        let mut told = Delivery::new(self.now().wall, "turno", MailId::new(self.numbers), "<1@isp>", outcome);
+        told.recipients = vec![recipient.into()];
+        told.reason = (told.outcome == DeliveryOutcome::Failed).then(|| "550 5.1.1 no such user here".into());
+        self.dashboard.events(&[Event::Delivery(told)]).await;
+    }
+
     async fn command(&mut self, line: &str) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let at = self.plan.targets.iter().position(|target| &*target.name == rest);
-        let since = (rest == "off").then(|| self.now().wall.minus(Duration::from_secs(1800)));
+        let since = (rest != "on").then(|| self.now().wall.minus(Duration::from_secs(1800)));
         let error = since.map(|_| "connection refused".to_owned());
         match (verb, at) {
             ("down", Some(at)) => self.fates[at] = Fate::Down,
@@ -258,14 +286,26 @@ impl World {
             ("slow", Some(at)) => self.fates[at] = Fate::Slow,
             ("freeze", _) => self.frozen = true,
             ("mail", _) => {
-                let waiting = if since.is_some() { 4 } else { 0 };
+                let waiting = match rest {
+                    "off" => 4,
+                    "one" => 1,
+                    _ => 0,
+                };
                 let notifier = "turno".into();
                 let path = Event::MailPath { notifier, waiting, failing_since: since, last_sent: None, error };
                 self.dashboard.events(&[path]).await;
             }
+            ("refuse", _) => self.delivery(rest, DeliveryOutcome::Failed).await,
+            ("accept", _) => self.delivery(rest, DeliveryOutcome::Sent).await,
             ("journal", _) => self.dashboard.events(&[Event::Journal { failing_since: since, error }]).await,
             _ => eprintln!("not understood: {line:?}"),
         }
+    }
+}
+
+impl Fate {
+    fn is_asked(self) -> bool {
+        !matches!(self, Fate::Unasked | Fate::Paused)
     }
 }
 
@@ -282,7 +322,8 @@ fn target(at: usize, args: &Args, settings: Arc<Settings>) -> Target {
     let mut target = Target::at(name, IpAddr::V4(Ipv4Addr::new(192, 168, high, low)));
     target.group = Some(GroupId::from_index(kind));
     target.settings = settings;
-    target.customers = (at % 3 == 2).then_some(480);
+    target.customers = (at % 3 == 2).then_some(args.customers);
+    target.paused = args.paused;
     target.note = (at % 4 == 3).then(|| "llave en portería; ANDE 021 160".into());
     target
 }
@@ -292,6 +333,7 @@ fn status_of(fate: Fate) -> Status {
         Fate::Fine => Status::Ok,
         Fate::Slow | Fate::Lossy => Status::Warning,
         Fate::Down | Fate::Never => Status::Down,
-        Fate::NoRoute => Status::Unknown,
+        Fate::NoRoute | Fate::Paused => Status::Unknown,
+        Fate::Unasked => Status::Pending,
     }
 }

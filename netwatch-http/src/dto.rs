@@ -3,13 +3,14 @@
 //! Times are RFC 3339 in UTC with milliseconds, durations are seconds, RTTs milliseconds; what is absent is null.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use netwatch_core::{Cause, Now, Status, Wall};
 use serde::Serialize;
 
-use crate::model::{Model, Row};
+use crate::model::{Model, Refusal, Row};
 
 /// A target as `/api/v1/targets` lists it.
 #[derive(Debug, Serialize)]
@@ -118,6 +119,15 @@ struct MailDto<'a> {
     failing_since: Option<String>,
     last_sent: Option<String>,
     error: Option<&'a str>,
+    refused: Vec<RefusedDto<'a>>,
+}
+
+/// A recipient whose mail the server refused for good.
+#[derive(Debug, Serialize)]
+struct RefusedDto<'a> {
+    recipient: &'a str,
+    reason: Option<&'a str>,
+    at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -232,10 +242,15 @@ pub(crate) fn paths(model: &Model) -> PathsDto<'_> {
         failing_since: path.failing_since.map(rfc3339),
         last_sent: path.last_sent.map(rfc3339),
         error: path.error.as_deref(),
+        refused: path.refused.iter().map(refused).collect(),
     });
     let journal =
         JournalDto { failing_since: model.journal.failing_since.map(rfc3339), error: model.journal.error.as_deref() };
     PathsDto { mail: mail.collect(), journal }
+}
+
+fn refused<'a>((recipient, refusal): (&'a Arc<str>, &'a Refusal)) -> RefusedDto<'a> {
+    RefusedDto { recipient, reason: refusal.reason.as_deref(), at: rfc3339(refusal.at) }
 }
 
 pub(crate) fn last_update(model: &Model) -> Option<String> {

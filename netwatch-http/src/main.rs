@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,16 +24,31 @@ struct Args {
     allow_insecure: bool,
 }
 
+/// The exit status of a call that cannot be carried out as it was written; clap's own.
+const USAGE: u8 = 2;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let args = Args::parse();
     if !args.listen.ip().is_loopback() && !args.allow_insecure {
-        bail!(
-            "{} can be reached by others, and the page has neither sign-in nor TLS here; \
+        eprintln!(
+            "error: {} can be reached by others, and the page has neither sign-in nor TLS here; \
              listen on 127.0.0.1 or say --allow-insecure",
             args.listen
         );
+        return ExitCode::from(USAGE);
     }
+    match serve(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+async fn serve(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;

@@ -51,6 +51,15 @@ pub(crate) struct MailPath {
     pub(crate) failing_since: Option<Wall>,
     pub(crate) last_sent: Option<Wall>,
     pub(crate) error: Option<String>,
+    /// Who was refused for good when a mail last went to them.
+    pub(crate) refused: BTreeMap<Arc<str>, Refusal>,
+}
+
+/// That the server will not take mail for a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) at: Wall,
+    pub(crate) reason: Option<String>,
 }
 
 /// Whether decisions can be committed.
@@ -108,8 +117,11 @@ impl Model {
             })
             .collect();
         self.places = self.rows.iter().enumerate().map(|(at, row)| (row.name.clone(), at)).collect();
-        let known: Vec<Arc<str>> = self.plan.notifiers.iter().map(|notifier| notifier.name.clone()).collect();
-        self.mail.retain(|name, _| known.contains(name));
+        self.mail.retain(|name, path| {
+            let policy = self.plan.notifiers.iter().find(|policy| policy.name == *name);
+            path.refused.retain(|recipient, _| policy.is_some_and(|policy| policy.recipients.contains(recipient)));
+            policy.is_some()
+        });
         self.patience = patience(&self.plan);
         self.sampled.clear();
         self.news = News { restarted: true, ..News::default() };
@@ -161,13 +173,11 @@ impl Model {
                 Event::OutageClosed(target, _) => self.outage(target.index(), None),
                 Event::Delivery(delivery) => self.delivery(delivery),
                 Event::MailPath { notifier, waiting, failing_since, last_sent, error } => {
-                    let path = MailPath {
-                        waiting: *waiting,
-                        failing_since: *failing_since,
-                        last_sent: *last_sent,
-                        error: error.clone(),
-                    };
-                    self.mail.insert(notifier.clone(), path);
+                    let path = self.mail.entry(notifier.clone()).or_default();
+                    path.waiting = *waiting;
+                    path.failing_since = *failing_since;
+                    path.last_sent = *last_sent;
+                    path.error.clone_from(error);
                     self.news.paths = true;
                 }
                 Event::Journal { failing_since, error } => {
@@ -230,6 +240,7 @@ impl Model {
     }
 
     fn delivery(&mut self, delivery: &Delivery) {
+        self.refusals(delivery);
         if delivery.outcome != DeliveryOutcome::Sent {
             return;
         }
@@ -241,6 +252,28 @@ impl Model {
             if owed && row.told.is_none() {
                 row.told = Some(Told { at: delivery.at, to: delivery.recipients.clone() });
                 self.mark_changed(at);
+            }
+        }
+    }
+
+    /// Keeps who was refused for good, until a mail to them is accepted.
+    fn refusals(&mut self, delivery: &Delivery) {
+        let refusal = match delivery.outcome {
+            DeliveryOutcome::Sent => None,
+            DeliveryOutcome::Failed => Some(Refusal { at: delivery.at, reason: delivery.reason.clone() }),
+            _ => return,
+        };
+        for recipient in &delivery.recipients {
+            match &refusal {
+                Some(refusal) => {
+                    let path = self.mail.entry(delivery.notifier.clone()).or_default();
+                    path.refused.insert(recipient.clone(), refusal.clone());
+                    self.news.paths = true;
+                }
+                None => {
+                    let path = self.mail.get_mut(&delivery.notifier);
+                    self.news.paths |= path.is_some_and(|path| path.refused.remove(recipient).is_some());
+                }
             }
         }
     }

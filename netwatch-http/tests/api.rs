@@ -180,7 +180,7 @@ async fn the_stream_begins_with_everything_and_goes_on_with_what_changes() {
     assert_eq!(
         change["mail"],
         json!([{"notifier": "noc", "waiting": 4, "failing_since": "1970-01-12T13:46:40.000Z", "last_sent": null,
-            "error": "connection refused"}])
+            "error": "connection refused", "refused": []}])
     );
     assert_eq!(change["journal"], json!({"failing_since": "1970-01-12T13:46:40.000Z", "error": "disk full"}));
     world.start().await;
@@ -188,6 +188,27 @@ async fn the_stream_begins_with_everything_and_goes_on_with_what_changes() {
     assert_eq!(snapshot["counts"]["pending"], json!(4), "a reload voids what was told before");
     served.stop().await;
     while events.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_recipient_refused_for_good_is_named_until_a_mail_is_accepted() {
+    let world = world().await;
+    let served = serve(&world.dashboard, Limits::default()).await;
+    assert_eq!(served.get("/healthz").await.json()["mail"], json!([]));
+    let mut failed = Delivery::new(wall(1_000_041), "noc", MailId::new(1), "<1@x>", DeliveryOutcome::Failed);
+    failed.recipients = vec!["malo@example.net".into()];
+    failed.reason = Some("550 5.1.1 no such user".into());
+    let mut accepted = failed.clone();
+    world.dashboard.events(&[Event::Delivery(failed)]).await;
+    let refusal = json!([{"recipient": "malo@example.net", "reason": "550 5.1.1 no such user", "at": "1970-01-12T13:47:21.000Z"}]);
+    let health = served.get("/healthz").await;
+    assert_eq!(health.status, 200, "others got the mail");
+    assert_eq!(health.json()["mail"][0]["refused"], refusal);
+    assert_eq!(served.events().await.find("snapshot").await["mail"][0]["refused"], refusal);
+    accepted.outcome = DeliveryOutcome::Sent;
+    world.dashboard.events(&[Event::Delivery(accepted)]).await;
+    assert_eq!(served.get("/healthz").await.json()["mail"][0]["refused"], json!([]));
+    served.stop().await;
 }
 
 #[tokio::test]

@@ -228,12 +228,29 @@ async fn the_local_socket_and_the_proxy_before_it_say_the_same() {
     proxy.await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn the_program_refuses_to_be_seen_by_others() {
+async fn program(listen: &str) -> (Option<i32>, String) {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_netwatch-http"))
-        .args(["--socket", "/nonexistent.sock", "--listen", "0.0.0.0:0"])
+        .args(["--socket", "/nonexistent.sock", "--listen", listen])
+        .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-insecure"));
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn the_program_refuses_to_be_seen_by_others() {
+    let (code, says) = program("0.0.0.0:0").await;
+    assert_eq!(code, Some(2), "a matter of usage");
+    assert!(says.starts_with("error: 0.0.0.0:0 can be reached by others"), "{says}");
+    assert!(says.contains("--allow-insecure"), "{says}");
+}
+
+#[tokio::test]
+async fn the_program_says_in_one_line_why_it_cannot_listen() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, says) = program(&address).await;
+    assert_eq!(code, Some(1));
+    assert!(says.starts_with(&format!("error: cannot listen on {address}: ")), "{says}");
+    assert_eq!(says.lines().count(), 1, "{says}");
 }

@@ -161,7 +161,7 @@ const checks = {
     assert.match(await page.locator('.row').first().textContent(), /correo .* a turno@example\.net/);
     assert.deepEqual((await texts(page, '.fold summary')).length, 2);
     assert.match((await texts(page, '.fold summary'))[0], /2 nunca respondieron/);
-    assert.match((await texts(page, '.fold summary'))[1], /1 DESCONOCIDO: este equipo no tiene ruta/);
+    assert.match((await texts(page, '.fold summary'))[1], /1 DESCONOCIDO: el servidor de netwatch no tiene ruta/);
     const counts = Object.fromEntries(await page.locator('.count:visible').evaluateAll((all) => all.map((one) => [one.value, one.children[1].textContent])));
     assert.deepEqual(counts, { down: '4', unreachable: '0', warning: '2', unknown: '1', ok: '33' });
     await shot(page, 'es');
@@ -223,6 +223,89 @@ const checks = {
     await page.waitForFunction(() => document.querySelectorAll('.alert').length === 0);
   }),
 
+  'a recipient refused for good stands above until a mail to them is accepted': () => visit({ args: ['--targets', '20'] }, async (page, world) => {
+    world.tell('refuse malo@example.net');
+    await page.waitForSelector('.alert');
+    assert.match((await texts(page, '.alert')).join(), /^malo@example\.net rechazó el correo: 550 5\.1\.1 no such user here/);
+    assert.match(await page.locator('#wrong').textContent(), /Todo en orden/, 'others are told');
+    world.tell('accept otro@example.net');
+    world.tell('mail off');
+    await page.waitForFunction(() => /sin correo/.test(document.querySelector('.alert')?.textContent));
+    assert.equal(await page.locator('.alert').count(), 1, 'a path that fails says why itself');
+    world.tell('mail on');
+    await page.waitForFunction(() => /malo@/.test(document.querySelector('.alert')?.textContent));
+    await shot(page, 'refused');
+    world.tell('accept malo@example.net');
+    await page.waitForFunction(() => document.querySelectorAll('.alert').length === 0);
+  }),
+
+  'nothing is called well before it is known': async () => {
+    await visit({ args: ['--targets', '20', '--pending'] }, async (page, world) => {
+      assert.match(await page.locator('#wrong').textContent(), /Todavía preguntando … *falta el primer chequeo de 20 equipos/);
+      assert.equal(await page.locator('.calm-line.well').count(), 0);
+      assert.equal(await page.locator('#icon').getAttribute('href'), '/assets/icon-unknown.svg');
+      await shot(page, 'pending');
+      world.tell('up core-centro');
+      await page.waitForFunction(() => /de 19 equipos/.test(document.querySelector('#wrong').textContent));
+    });
+    await visit({ args: ['--targets', '1', '--pending'] }, async (page, world) => {
+      assert.match(await page.locator('#wrong').textContent(), /falta el primer chequeo de 1 equipo$/);
+      world.tell('up core-centro');
+      await page.waitForFunction(() => /Todo en orden *responde el único equipo$/.test(document.querySelector('#wrong').textContent));
+      assert.equal(await page.locator('#icon').getAttribute('href'), '/assets/icon.svg');
+    });
+    await visit({ args: ['--targets', '20', '--paused'] }, async (page) => {
+      assert.match(await page.locator('#wrong').textContent(), /Todo en pausa/);
+      assert.equal(await page.locator('.calm-line.well').count(), 0);
+      await shot(page, 'paused');
+    });
+  },
+
+  'where nothing is watched it says what to do': () => visit({ args: ['--targets', '0'] }, async (page) => {
+    assert.match(await page.locator('.empty').textContent(), /agregar los equipos en netwatch\.toml y reiniciar netwatch/);
+    assert.equal(await page.locator('#wrong').isVisible(), false);
+    await shot(page, 'empty');
+    await page.click('#lang button[value=en]');
+    assert.match(await page.locator('.empty').textContent(), /netwatch\.toml and restart netwatch/);
+  }),
+
+  'one is not many': () => visit({ args: ['--trouble', '--targets', '37', '--customers', '1'] }, async (page, world) => {
+    assert.match((await texts(page, '.fold summary'))[0], /^1 nunca respondió$/);
+    assert.match((await texts(page, '.row .facts')).join(), / 1 cliente( |,|$)/);
+    world.tell('mail one');
+    await page.waitForSelector('.alert');
+    assert.match((await texts(page, '.alert'))[0], / · 1 aviso esperando/);
+    const said = await page.evaluate(async () => {
+      const { getLang, setLang, w } = await import('/assets/words.js');
+      const before = getLang();
+      const all = ['es', 'en'].map((lang) => {
+        setLang(lang);
+        const { allWellOf, askingOf, neverFold, customers, waiting, mostDown } = w();
+        return [1, 1234].map((n) => [allWellOf, askingOf, neverFold, customers, waiting, (m) => mostDown(m, 2000)].map((say) => say(n)));
+      });
+      setLang(before);
+      return all;
+    });
+    assert.deepEqual(said, [
+      [
+        ['responde el único equipo', 'falta el primer chequeo de 1 equipo', '1 nunca respondió', '1 cliente', '1 aviso esperando', '1 de 2.000 no responde'],
+        ['responden los 1.234 equipos', 'falta el primer chequeo de 1.234 equipos', '1.234 nunca respondieron', '1.234 clientes', '1.234 avisos esperando', '1.234 de 2.000 no responden'],
+      ],
+      [
+        ['the only device answers', '1 device has not been checked yet', '1 never answered', '1 customer', '1 line waiting', '1 of 2,000 does not answer'],
+        ['all 1,234 devices answer', '1,234 devices have not been checked yet', '1,234 never answered', '1,234 customers', '1,234 lines waiting', '1,234 of 2,000 do not answer'],
+      ],
+    ]);
+  }),
+
+  'the Spanish calls what is watched by one name, and the server by its own': () => visit({ args: ['--targets', '1'] }, async (page) => {
+    const words = await page.evaluate(async () => {
+      const { w } = await import('/assets/words.js');
+      return JSON.stringify(w(), (_, value) => (typeof value === 'function' ? String(value) : value));
+    });
+    assert.doesNotMatch(words, /dispositivo|este equipo|cortafuegos|búfer|SIGHUP|\b(agregá|recargá|reiniciá|mirá|tenés|podés)/i);
+  }),
+
   'a killed server veils the page, no green shows, and it comes back by itself': () => visit({ args: ['--trouble'] }, async (page, world) => {
     const alive = await pixels(page);
     assert.ok(alive.green > 500 && alive.red > 500, JSON.stringify(alive));
@@ -251,9 +334,9 @@ const checks = {
 
   'a phone needs no sideways scroll, shows two abreast and has room for a thumb': () => visit({
     args: ['--trouble'], context: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
-  }, async (page) => {
-    const wide = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.deepEqual(wide, [390, 390]);
+  }, async (page, world) => {
+    const wide = () => page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.deepEqual(await wide(), [390, 390]);
     const columns = await page.locator('.boxes').first().evaluate((boxes) => getComputedStyle(boxes).gridTemplateColumns.split(' ').length);
     assert.equal(columns, 2);
     const small = await page.locator('button:visible, select:visible, input:visible, summary:visible').evaluateAll((all) => all
@@ -261,6 +344,10 @@ const checks = {
       .filter(([, box]) => box.height < 43.5 || box.width < 43.5).map(([name, box]) => `${name} ${box.width}x${box.height}`));
     assert.deepEqual(small, []);
     await shot(page, 'phone');
+    world.tell(`refuse ${'malo'.repeat(15)}@example.net`);
+    await page.waitForSelector('.alert');
+    assert.deepEqual(await wide(), [390, 390], 'a long address is broken');
+    await shot(page, 'phone-refused');
     await page.evaluate(() => scrollTo(0, 700));
     assert.ok((await page.locator('#counts').boundingBox()).y < 10, 'the counts stay in sight');
   }),

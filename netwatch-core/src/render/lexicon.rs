@@ -166,10 +166,10 @@ impl Lexicon {
     }
 
     /// The last line: who wrote, and in which zone the times are.
-    pub(super) fn footer(self, mail: u64, zone: &str) -> String {
+    pub(super) fn footer(self, zone: &str) -> String {
         match self.0 {
-            Locale::Es => format!("netwatch, aviso {mail}. Horas de {zone}."),
-            Locale::En => format!("netwatch, notice {mail}. Times are {zone}."),
+            Locale::Es => format!("Aviso de netwatch. Horas de {zone}."),
+            Locale::En => format!("Notice from netwatch. Times are {zone}."),
         }
     }
 

@@ -106,7 +106,7 @@ impl Render for Words {
         if let Some(url) = &self.page_url {
             body.link(self.words.page(), &one_line(url, URL_CHARS));
         }
-        body.paragraph(&self.words.footer(draft.id.number(), &self.clock.zone_name(draft.at)));
+        body.paragraph(&self.words.footer(&self.clock.zone_name(draft.at)));
         body.finish(subject)
     }
 }

@@ -82,7 +82,8 @@ function veil(lost, silent) {
   }
   const title = veiled && !beginning ? `netwatch · ${w().noData}` : down ? `(${down}) netwatch` : 'netwatch';
   if (document.title !== title) document.title = title;
-  const icon = `/assets/icon${veiled ? '-unknown' : down ? '-down' : ''}.svg`;
+  const known = store.counts.ok || store.counts.warning;
+  const icon = `/assets/icon${veiled ? '-unknown' : down ? '-down' : known ? '' : '-unknown'}.svg`;
   if ($('icon').getAttribute('href') !== icon) $('icon').setAttribute('href', icon);
 }
 

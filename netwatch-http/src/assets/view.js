@@ -10,6 +10,8 @@ const FEW = 60;
 /** Lines of what is wrong that are written out, and how many when all are asked for. */
 const LINES = 12;
 const ALL_LINES = 200;
+/** Refused recipients of one notifier that are named. */
+const REFUSED = 5;
 
 export function el(tag, className, ...children) {
   const node = document.createElement(tag);
@@ -111,9 +113,15 @@ export class View {
     const now = this.store.now();
     const lines = mail.filter((path) => path.failing_since).map((path) => {
       const since = clock(path.failing_since, now);
-      return el('p', 'alert', el('b', '', `${w().noMail} ${since} · ${w().waiting(int(path.waiting))}`),
+      return el('p', 'alert', el('b', '', `${w().noMail} ${since} · ${w().waiting(path.waiting)}`),
         el('span', '', [path.notifier, path.error].filter(Boolean).join(': ')));
     });
+    // A path that fails says itself why; who was refused then is no news.
+    for (const path of mail.filter((one) => !one.failing_since)) {
+      for (const { recipient, reason, at } of path.refused.slice(0, REFUSED)) {
+        lines.push(el('p', 'alert', el('b', '', w().refused(recipient, reason)), el('span', '', `${path.notifier} · ${clock(at, now)}`)));
+      }
+    }
     if (journal.failing_since) {
       lines.push(el('p', 'alert', el('b', '', `${w().noJournal} ${clock(journal.failing_since, now)}`),
         el('span', '', [w().noJournalWhy, journal.error].filter(Boolean).join(' · '))));
@@ -136,7 +144,7 @@ export class View {
     const lines = this.opened.get('lines') ? ALL_LINES : LINES;
     list.append(...written.slice(0, lines).map((target) => this.row(target)));
     if (written.length > lines) list.append(this.more(written.length - lines));
-    if (never.length) list.append(this.fold('never', 'down', w().neverFold(int(never.length)), never));
+    if (never.length) list.append(this.fold('never', 'down', w().neverFold(never.length), never));
     const causes = new Map();
     for (const target of by('unknown')) {
       if (target.paused) continue;
@@ -151,9 +159,16 @@ export class View {
     const nothing = !list.childElementCount;
     this.wrong.className = nothing ? 'calm' : '';
     this.wrong.hidden = targets.length === 0 || (nothing && this.store.filtering);
-    const all = targets.length === this.store.counts.ok;
-    const calm = el('p', 'calm-line', el('b', '', w().allWell), el('span', '', all ? w().allWellOf(int(targets.length)) : w().allWellSome));
-    keepFocus(() => this.wrong.replaceChildren(...(nothing ? [calm] : [el('h2', '', w().wrong), list])));
+    keepFocus(() => this.wrong.replaceChildren(...(nothing ? [this.quiet()] : [el('h2', '', w().wrong), list])));
+  }
+
+  /** What is said while nothing is wrong. All is well only if that is known of everything that is asked. */
+  quiet() {
+    const { counts, targets } = this.store;
+    const line = (kind, head, words) => el('p', `calm-line ${kind}`, el('b', '', head), el('span', '', words));
+    if (counts.pending) return line('open', w().asking, w().askingOf(counts.pending));
+    if (!counts.ok) return line('open', w().allPaused, w().allPausedWhy);
+    return line('well', w().allWell, counts.ok === targets.length ? w().allWellOf(counts.ok) : w().allWellSome);
   }
 
   /** One line of what is wrong; kept from one time to the next. */
@@ -177,7 +192,7 @@ export class View {
   }
 
   more(count) {
-    const button = el('button', 'more', w().more(int(count)));
+    const button = el('button', 'more', w().more(count));
     button.type = 'button';
     button.disabled = Boolean(this.opened.get('lines'));
     button.addEventListener('click', () => {
@@ -195,7 +210,7 @@ export class View {
       button.type = 'button';
       button.dataset.at = target.at;
       return button;
-    }), members.length > 500 ? w().more(int(members.length - 500)) : ''));
+    }), members.length > 500 ? w().more(members.length - 500) : ''));
     if (this.opened.get(key)) {
       details.open = true;
       fill();
@@ -216,7 +231,7 @@ export class View {
       if (target.rtt_ms >= 0.8 * target.warn_rtt_ms) facts.push(`${w().slow} ${limit(ms(target.warn_rtt_ms).replace(/[.,]0(?= ms)/, ''))}`);
       if (target.loss >= 0.8 * target.warn_loss) facts.push(`${w().loss} ${percent(target.loss)} ${limit(percent(target.warn_loss))}`);
     }
-    if (target.customers) facts.push(w().customers(int(target.customers)));
+    if (target.customers) facts.push(w().customers(target.customers));
     if (target.status === 'down') facts.push(target.lastReply ? `${w().lastAnswer} ${clock(target.lastReply, now)}` : w().never);
     if (target.status === 'down' || target.recovering) facts.push(this.told(target));
     if (target.recovering) facts.push(w().recovering);
@@ -273,7 +288,7 @@ export class View {
     const parts = [el('span', 'group-name', name || w().noGroup), el('span', 'group-size', int(section.members.length))];
     for (const [status, count] of tally.reverse()) if (count) parts.push(el('span', 'tally', shape(status), int(count)));
     if (down * 2 > section.members.length) {
-      parts.push(el('b', 'most', `${int(down)} ${w().of} ${int(section.members.length)} ${w().down}`));
+      parts.push(el('b', 'most', w().mostDown(down, section.members.length)));
     }
     section.head.replaceChildren(...parts);
   }

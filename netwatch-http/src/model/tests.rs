@@ -88,6 +88,51 @@ fn a_refused_mail_has_told_nobody() {
     assert_eq!(model.row("t0").unwrap().told, None);
 }
 
+fn failed(at: i64, recipient: &str) -> Event {
+    let mut failed = delivery(at, DeliveryOutcome::Failed);
+    failed.recipients = vec![recipient.into()];
+    failed.reason = Some("550 5.1.1 no such user".into());
+    Event::Delivery(failed)
+}
+
+fn refused(model: &Model) -> Vec<(&str, Wall)> {
+    model.mail.values().flat_map(|path| &path.refused).map(|(to, refusal)| (&**to, refusal.at)).collect()
+}
+
+#[test]
+fn a_refused_recipient_stays_known_until_a_mail_to_them_is_accepted() {
+    let mut model = model(1);
+    model.events(&[sent(40), failed(40, "malo@example.net")], now(40));
+    assert_eq!(refused(&model), [("malo@example.net", wall(40))]);
+    assert!(model.take_news().paths);
+    let works =
+        Event::MailPath { notifier: "noc".into(), waiting: 0, failing_since: None, last_sent: None, error: None };
+    let retry_at = wall(99);
+    let mut later = delivery(41, DeliveryOutcome::Deferred { retry_at });
+    later.recipients = vec!["malo@example.net".into()];
+    model.events(&[works, sent(50), Event::Delivery(later), failed(60, "malo@example.net")], now(60));
+    assert_eq!(refused(&model), [("malo@example.net", wall(60))], "others got theirs; the last refusal is kept");
+    model.take_news();
+    model.events(&[sent(70)], now(70));
+    assert!(!model.take_news().paths, "nothing is new about that");
+    let mut accepted = delivery(80, DeliveryOutcome::Sent);
+    accepted.recipients = vec!["malo@example.net".into()];
+    model.events(&[Event::Delivery(accepted)], now(80));
+    assert!(refused(&model).is_empty());
+    assert!(model.take_news().paths);
+}
+
+#[test]
+fn a_reload_forgets_the_refusal_of_who_is_no_recipient_any_more() {
+    let mut model = model(1);
+    model.events(&[failed(40, "malo@example.net"), failed(40, "otro@example.net")], now(40));
+    let mut policy = NotifierPolicy::new("noc");
+    policy.recipients = vec!["otro@example.net".into()];
+    let plan = Plan::new(Vec::new()).with_notifier(policy);
+    model.start(&Start::new(now(50), Arc::new(plan), Vec::new()), now(50));
+    assert_eq!(refused(&model), [("otro@example.net", wall(40))]);
+}
+
 #[test]
 fn a_reload_keeps_what_was_told_of_an_open_outage() {
     let mut model = model(1);
