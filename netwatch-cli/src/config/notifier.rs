@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use netwatch_core::{Budget, Security};
+use netwatch_core::{Budget, FileNotifier, Security};
 
 use super::file::required;
 use super::problem::{At, Place, Problems};
@@ -179,18 +179,14 @@ fn refuse_password(section: &mut Section, problems: &mut Problems) {
     );
 }
 
-/// A mail address, or a name and an address in angle brackets (RFC 5322, 3.4); the notifier itself looks closer.
+/// A mail address, or a name and an address in angle brackets (RFC 5322, 3.4), as the notifiers themselves judge it.
 fn read_mailbox(written: Option<At<String>>, problems: &mut Problems) -> Option<At<String>> {
     let written = written?;
-    let address = match written.value.rsplit_once('<') {
-        Some((_, rest)) => rest.strip_suffix('>').unwrap_or(""),
-        None => written.value.as_str(),
-    };
-    let whole = address.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    if whole && !address.contains(char::is_whitespace) && !written.value.contains(char::is_control) {
+    if FileNotifier::new("", &written.value).is_ok() {
         return Some(written);
     }
-    let help = "write `noc@example.net` or `netwatch <noc@example.net>`";
+    let help =
+        "write `noc@example.net` or `netwatch <noc@example.net>`, in ASCII (an international domain in its xn-- form)";
     problems.error(written.place, "this is not a mail address", "not understood", help);
     None
 }
