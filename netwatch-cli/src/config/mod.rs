@@ -13,6 +13,7 @@ mod resolve;
 mod secret;
 mod section;
 mod settings;
+mod text;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,10 +65,10 @@ pub(crate) enum Purpose {
 
 /// A file that was asked for could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the configuration {}: {source}", path.display())]
+#[error("the configuration {} cannot be used: {source}", path.display())]
 pub(crate) struct ReadError {
     path: PathBuf,
-    source: std::io::Error,
+    source: text::TextError,
 }
 
 /// The configuration, and what is wrong with it. Rely on it only if there is no error.
@@ -88,9 +89,15 @@ pub(crate) fn load(asked: Option<&Path>, purpose: Purpose) -> Result<Loaded, Rea
         let config = builtin::config(&builtin::ThisMachine::ask());
         return Ok(Loaded { config, problems: Problems::default() });
     };
-    let text = std::fs::read_to_string(&path).map_err(|source| ReadError { path: path.clone(), source })?;
     let mut problems = Problems::default();
-    let raw = file::parse(&path, &text, &mut problems);
+    let raw = match text::read(&path) {
+        Ok(text) => file::parse(&path, &text, &mut problems),
+        Err(text::TextError::NotUtf8 { text, at }) => {
+            text::not_utf8(&path, &text, at, &mut problems);
+            file::RawConfig::default()
+        }
+        Err(source) => return Err(ReadError { path, source }),
+    };
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let around = resolve::Surroundings { base: &base, environment: &locate::environment, purpose };
     let mut config = resolve::resolve(&raw, &around, &mut problems);
