@@ -121,7 +121,10 @@ fn without_a_configuration_it_watches_this_host_and_says_so() {
     daemon.signal("INT");
     let (said, code, _) = daemon.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("se vigila este equipo") && said.contains("/etc/netwatch/netwatch.toml"), "{said}");
+    assert!(
+        said.contains("se vigilan el servidor de netwatch") && said.contains("/etc/netwatch/netwatch.toml"),
+        "{said}"
+    );
 }
 
 #[test]
