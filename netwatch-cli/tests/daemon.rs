@@ -109,6 +109,20 @@ fn it_starts_answers_and_stops_when_told() {
 }
 
 #[test]
+fn the_banner_names_the_port_that_the_system_chose() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}[http]\nlisten = \"127.0.0.1:0\"\n")).unwrap();
+    let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    until("it runs", || dir.path().join("data/netwatch.sock").exists());
+    daemon.signal("TERM");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    let (_, port) = said.split_once("http://127.0.0.1:").unwrap();
+    let port: u16 = port.split_once('/').unwrap().0.parse().unwrap();
+    assert_ne!(port, 0, "{said}");
+}
+
+#[test]
 fn without_a_configuration_it_watches_this_host_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = Daemon(netwatch(dir.path(), &[], "--data-dir data").spawn().unwrap());

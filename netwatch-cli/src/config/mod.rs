@@ -17,6 +17,7 @@ mod text;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use netwatch_core::{Plan, SmtpConfig};
 
@@ -36,8 +37,17 @@ pub(crate) struct Config {
     pub(crate) time_zone: Option<String>,
     /// How each notifier of the plan reaches people, in the plan's order.
     pub(crate) carriers: Vec<Carrier>,
-    /// Where the page is served.
+    /// Where the page is to be served; with port 0 the system chooses one.
     pub(crate) listen: SocketAddr,
+}
+
+impl Config {
+    /// The page as mails link to it, once it is served at `bound`. A loopback address leads nowhere for whoever reads
+    /// mail elsewhere, so it is named only if all mails stay on this machine, as files.
+    pub(crate) fn page_url(&self, bound: SocketAddr) -> Option<Arc<str>> {
+        let stays_here = self.carriers.iter().all(|carrier| matches!(carrier, Carrier::File { .. }));
+        (stays_here || !bound.ip().is_loopback()).then(|| format!("http://{bound}/").into())
+    }
 }
 
 /// How a notifier reaches people.
@@ -125,6 +135,16 @@ mod tests {
             resolve::Surroundings { base: Path::new("/nowhere"), environment: &|_| None, purpose: Purpose::Check };
         resolve::resolve(&raw, &around, &mut problems);
         assert_eq!(problems.render(false).is_empty(), problems.errors() == 0 && problems.warnings() == 0);
+    }
+
+    #[test]
+    fn mails_that_leave_this_machine_do_not_link_to_a_page_that_does_not() {
+        let mut config = builtin::config(&builtin::ThisMachine::default());
+        let bound = SocketAddr::from(([127, 0, 0, 1], 40001));
+        assert_eq!(config.page_url(bound).as_deref(), Some("http://127.0.0.1:40001/"));
+        config.carriers.push(Carrier::Smtp(Box::new(SmtpConfig::new("smtp.example.net", "noc@example.net"))));
+        assert_eq!(config.page_url(bound), None);
+        assert_eq!(config.page_url(([192, 0, 2, 1], 80).into()).as_deref(), Some("http://192.0.2.1:80/"));
     }
 
     proptest! {

@@ -55,7 +55,6 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
         carriers.push(Carrier::File { from: None });
     }
     let listen = resolve_listen(raw.listen.as_ref(), problems);
-    plan.page_url = Some(format!("http://{listen}/").into());
     Config {
         plan,
         path: None,
