@@ -109,6 +109,31 @@ fn it_starts_answers_and_stops_when_told() {
 }
 
 #[test]
+fn status_ends_well_only_if_netwatch_can_tell() {
+    let beside = |paused: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let other = format!("[[target]]\nname = \"far\"\naddress = \"192.0.2.1\"\npaused = {paused}\n");
+        std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}{other}")).unwrap();
+        let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+        let mut answer = None;
+        until("the two others answer", || {
+            let asked = ask(dir.path(), "status --data-dir data");
+            let settled = text(&asked.stdout).contains("3 equipos: 1 DESCONOCIDO, 2 OK");
+            answer = settled.then_some((asked.status.code(), text(&asked.stdout)));
+            settled && !text(&asked.stdout).contains("recién iniciado")
+        });
+        drop(daemon);
+        answer.unwrap()
+    };
+    let (code, said) = beside(false);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("el servidor de netwatch no tiene ruta hacia la dirección"), "{said}");
+    let (code, said) = beside(true);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("en pausa"), "{said}");
+}
+
+#[test]
 fn the_banner_names_the_port_that_the_system_chose() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}[http]\nlisten = \"127.0.0.1:0\"\n")).unwrap();

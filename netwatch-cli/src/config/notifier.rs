@@ -38,7 +38,8 @@ pub(crate) enum PasswordIn {
 #[derive(Debug)]
 pub(crate) struct RawNotifier {
     pub(crate) place: Place,
-    pub(crate) name: At<String>,
+    /// Absent if it is missing or wrong, which has been said.
+    pub(crate) name: Option<At<String>>,
     pub(crate) kind: Kind,
     pub(crate) group_wait: Option<Duration>,
     pub(crate) group_interval: Option<Duration>,
@@ -63,7 +64,7 @@ pub(crate) struct RawSmtp {
 }
 
 impl RawNotifier {
-    /// Reads one; `None` if it lacks what it cannot be without.
+    /// Reads one; `None` without its kind, on which everything else depends.
     pub(crate) fn read(found: At<Section>, problems: &mut Problems) -> Option<RawNotifier> {
         const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
         let At { value: mut section, place } = found;
@@ -99,7 +100,7 @@ impl RawNotifier {
         }
         Some(RawNotifier {
             place,
-            name: name?,
+            name,
             kind: kind?,
             group_wait,
             group_interval,

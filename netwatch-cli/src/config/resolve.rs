@@ -43,7 +43,7 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
     }
     same_address(&targets, problems);
     judge(&raw.defaults.over(&Settings::default()), &[&raw.defaults], problems);
-    unique("notifier", raw.notifiers.iter().map(|notifier| &notifier.name), problems);
+    unique("notifier", raw.notifiers.iter().filter_map(|notifier| notifier.name.as_ref()), problems);
     let mut carriers = Vec::new();
     for notifier in &raw.notifiers {
         let (policy, carrier) = carrier::resolve(notifier, around, problems);

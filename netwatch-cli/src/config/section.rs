@@ -388,3 +388,24 @@ fn wrong_type<T>(
     problems.error(place, format!("`{key}` must be {wanted}"), format!("this is {}", found.is()), help);
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_be_in_days_but_not_in_what_has_no_fixed_length() {
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        for (text, time) in [
+            ("14d", hours(14 * 24)),
+            ("1d 2h", hours(26)),
+            ("1w", hours(7 * 24)),
+            ("90m", hours(3).map(|time| time / 2)),
+        ] {
+            assert_eq!(parse_time(text), time, "{text}");
+        }
+        for text in ["-1d", "1mo", "1y", "1d ago", "d", "99999999999999999999d"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+}
