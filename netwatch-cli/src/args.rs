@@ -39,7 +39,11 @@ pub(crate) enum Command {
     Check,
     /// Ping hosts, each count times, all at once
     Ping(Ping),
-    /// Ask the running netwatch how everything stands; 1 if something is down
+    /// Ask the running netwatch how everything stands; 1 if something is wrong
+    ///
+    /// Exit status: 0 if every device answers, or is paused, or was not asked yet. 1 if one is down, unreachable or
+    /// unknown; if netwatch has learned nothing new for too long; if mail does not get out or the journal cannot be
+    /// written; or if netwatch does not run. 2 for usage and configuration.
     Status(Status),
 }
 

@@ -1,6 +1,7 @@
 //! Puts the parts together: from a configuration to a running netwatch. Nothing is decided here.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error("cannot serve the page on {address}: {source}; stop what listens there, or set `listen` under `[http]`")]
-    Page { address: std::net::SocketAddr, source: io::Error },
+    Page { address: SocketAddr, source: io::Error },
     #[error("cannot open the local socket {}: {source}", path.display())]
     Socket { path: PathBuf, source: io::Error },
 }
@@ -50,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) dashboard: Dashboard,
     /// Where the page is served.
     pub(crate) page: TcpListener,
+    /// The address of that.
+    pub(crate) address: SocketAddr,
     /// Where the command line asks.
     pub(crate) socket: UnixListener,
 }
@@ -65,10 +68,13 @@ pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, Sta
     let lock = DirLock::take(data_dir)?;
     // Whoever holds the lock may replace the socket of a daemon that is gone.
     let address = config.listen;
-    let page = TcpListener::bind(address).await.map_err(|source| StartError::Page { address, source })?;
+    let unserved = |source| StartError::Page { address, source };
+    let page = TcpListener::bind(address).await.map_err(unserved)?;
+    let bound = page.local_addr().map_err(unserved)?;
     let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
     let dashboard = Dashboard::new();
-    let plan = config.plan.clone();
+    let mut plan = config.plan.clone();
+    plan.page_url = config.page_url(bound);
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
     let names: Vec<Arc<str>> = plan.notifiers.iter().map(|policy| Arc::clone(&policy.name)).collect();
     let mut builder = Netwatch::builder(plan, Box::new(journal))
@@ -83,7 +89,7 @@ pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, Sta
     let netwatch = builder.build()?;
     let path = data_dir.join(SOCKET);
     let socket = local_socket(&path).map_err(|source| StartError::Socket { path, source })?;
-    Ok(Parts { netwatch, dashboard, page, socket })
+    Ok(Parts { netwatch, dashboard, page, address: bound, socket })
 }
 
 /// The ICMP engine.

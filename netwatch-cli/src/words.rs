@@ -1,6 +1,6 @@
 //! What the program says to people, in their language.
 
-use netwatch_core::{Locale, Sample, Status};
+use netwatch_core::{Locale, Status};
 
 /// Spanish and English for the same thing.
 macro_rules! words {
@@ -21,10 +21,12 @@ words! {
     page: "Página", "Page";
     data: "Datos", "Data";
     mails: "Correos", "Mail";
+    target: "Equipo", "Target";
     targets: "Equipos", "Targets";
+    no_target: "No se vigila ningún equipo.", "No target is watched.";
     configuration: "Configuración", "Configuration";
-    built_in: "ninguna: se vigila este equipo, su gateway y sus servidores DNS", "none: watching this host, its gateway and its resolvers";
-    own_file: "escriba la suya en ./netwatch.toml o /etc/netwatch/netwatch.toml, o indíquela con --config",
+    built_in: "ninguna: se vigilan el servidor de netwatch, su gateway y sus servidores DNS", "none: watching this host, its gateway and its resolvers";
+    own_file: "para usar una propia, escribirla en ./netwatch.toml o /etc/netwatch/netwatch.toml, o indicarla con --config",
         "write your own to ./netwatch.toml or /etc/netwatch/netwatch.toml, or name it with --config";
     through: "por", "through";
     to: "a", "to";
@@ -45,6 +47,10 @@ words! {
     lost: "sin respuesta", "no reply";
     unknown: "no se sabe", "unknown";
     stale: "netwatch no sabe nada nuevo desde", "netwatch has learned nothing new since";
+    no_mail: "sin correo desde", "no mail since";
+    one_waiting: "aviso esperando", "line waiting";
+    many_waiting: "avisos esperando", "lines waiting";
+    no_journal: "no se puede guardar nada desde", "nothing can be saved since";
     never: "nunca", "never";
     never_answered: "nunca respondió", "never answered";
 }
@@ -79,17 +85,105 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Why a sample's echo is not known, for a person who reads codes.
-pub(crate) fn cause(sample: &Sample) -> Option<&'static str> {
-    sample.echoes.iter().find_map(|echo| match echo {
-        netwatch_core::Echo::Unknown(cause) => Some(cause.code()),
-        _ => None,
-    })
+/// A figure with this many decimals, as it is written in this language; programs read JSON instead.
+pub(crate) fn decimal(figure: f64, digits: usize, locale: Locale) -> String {
+    let english = format!("{figure:.digits$}");
+    if locale == Locale::En { english } else { english.replace('.', ",") }
+}
+
+/// Why netwatch cannot tell, from the code of it; `None` for a code of another version.
+pub(crate) fn cause(code: &str, locale: Locale) -> Option<&'static str> {
+    find(&CAUSES, code, locale)
+}
+
+/// Why an echo counts as lost, from the code of it; `None` for a code of another version.
+pub(crate) fn loss_cause(code: &str, locale: Locale) -> Option<&'static str> {
+    find(&LOSSES, code, locale)
+}
+
+/// A code, and what it means in Spanish and in English.
+type Meaning = (&'static str, &'static str, &'static str);
+
+const CAUSES: [Meaning; 16] = [
+    ("paused", "en pausa", "paused"),
+    ("starting", "recién iniciado", "just started"),
+    ("unresolved", "el nombre no tiene dirección", "the name has no address"),
+    ("no_socket", "no se pudo abrir un socket", "no socket could be opened"),
+    (
+        "no_route",
+        "el servidor de netwatch no tiene ruta hacia la dirección",
+        "this machine has no route to the address",
+    ),
+    ("interface_down", "la interfaz del servidor de netwatch está caída", "this machine's interface is down"),
+    ("no_interface", "el servidor de netwatch no tiene esa interfaz", "this machine has no such interface"),
+    (
+        "output_refused",
+        "el firewall del servidor de netwatch no deja salir el paquete",
+        "this machine's firewall refused the packet",
+    ),
+    ("queue_full", "la cola de envío estaba llena", "the send queue was full"),
+    ("too_long", "el paquete es demasiado largo para el enlace", "the packet is too long for the link"),
+    ("send_failed", "no se pudo enviar", "sending failed"),
+    ("receive_overflow", "se llenó el búfer de recepción", "the receive buffer overflowed"),
+    ("not_sent", "no se envió a tiempo", "not sent in time"),
+    ("stalled", "netwatch estuvo detenido", "netwatch stood still"),
+    ("no_result", "la sonda no dio resultado", "the probe gave no result"),
+    ("probe_failed", "la sonda no pudo saberlo", "the probe could not tell"),
+];
+
+const LOSSES: [Meaning; 7] = [
+    ("no_reply", "nada llegó a tiempo", "nothing came in time"),
+    ("net_unreachable", "un router no llega a la red", "a router cannot reach the network"),
+    ("host_unreachable", "no se encuentra en su red", "it is not found on its network"),
+    ("prohibited", "un firewall del camino lo prohíbe", "a firewall on the way prohibits it"),
+    ("time_exceeded", "el paquete da vueltas o faltan saltos", "a routing loop, or too few hops"),
+    ("icmp_error", "volvió un error ICMP", "an ICMP error came back"),
+    ("bad_reply", "llegó algo que no es la respuesta", "what came is not the reply"),
+];
+
+fn find(meanings: &[Meaning], code: &str, locale: Locale) -> Option<&'static str> {
+    let (_, es, en) = meanings.iter().find(|(known, ..)| *known == code)?;
+    Some(if locale == Locale::En { en } else { es })
 }
 
 #[cfg(test)]
 mod tests {
+    use netwatch_core::{Cause, Loss};
+
     use super::*;
+
+    #[test]
+    fn every_cause_and_every_loss_has_words() {
+        let causes = [
+            Cause::Paused,
+            Cause::Starting,
+            Cause::Unresolved,
+            Cause::NoSocket,
+            Cause::NoRoute,
+            Cause::InterfaceDown,
+            Cause::NoInterface,
+            Cause::OutputRefused,
+            Cause::QueueFull,
+            Cause::TooLong,
+            Cause::SendFailed(5),
+            Cause::ReceiveOverflow,
+            Cause::NotSent,
+            Cause::Stalled,
+            Cause::NoResult,
+            Cause::ProbeFailed,
+        ];
+        for locale in [Locale::Es, Locale::En] {
+            assert!(causes.iter().all(|known| cause(known.code(), locale).is_some()));
+            assert!(Loss::ALL.iter().all(|known| loss_cause(known.code(), locale).is_some()));
+            assert_eq!(cause("of another version", locale), None);
+        }
+    }
+
+    #[test]
+    fn a_figure_is_written_as_its_reader_writes_it() {
+        assert_eq!(decimal(1234.5, 3, Locale::Es), "1234,500");
+        assert_eq!(decimal(1234.5, 1, Locale::En), "1234.5");
+    }
 
     #[test]
     fn a_name_cannot_command_the_terminal() {

@@ -65,7 +65,7 @@ fn everything_that_this_version_knows_is_accepted_together() {
         spacing = "500ms"
         timeout = "1s"
         tolerance = "1m30s"
-        settle = "2h"
+        settle = "14d"
         warn_rtt = "80ms"
         warn_loss = 0.3
         payload = "any"
@@ -80,6 +80,9 @@ fn everything_that_this_version_knows_is_accepted_together() {
         customers = 480
         note = "llave en portería; ANDE 021 160"
         paused = false
+        critical = false
+        parents = []
+        probes = []
         probe = "icmp"
         [[targets_from]]
         file = "devices.csv"
@@ -95,7 +98,8 @@ fn everything_that_this_version_knows_is_accepted_together() {
         to = ["turno@example.net"]
         group_wait = "10s"
         group_interval = "2m"
-        min_interval = "1h"
+        min_interval = "1d"
+        summary = ""
         budget = "target"
         recovery = true
         attempt_timeout = "30s"
@@ -104,6 +108,9 @@ fn everything_that_this_version_knows_is_accepted_together() {
         kind = "file"
         [http]
         listen = "[::1]:8080"
+        allow_insecure = false
+        [self]
+        witnesses = []
         "#,
     );
     let (code, said, warned) = check(&file, &[]);

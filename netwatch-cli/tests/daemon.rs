@@ -109,6 +109,45 @@ fn it_starts_answers_and_stops_when_told() {
 }
 
 #[test]
+fn status_ends_well_only_if_netwatch_can_tell() {
+    let beside = |paused: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let other = format!("[[target]]\nname = \"far\"\naddress = \"192.0.2.1\"\npaused = {paused}\n");
+        std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}{other}")).unwrap();
+        let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+        let mut answer = None;
+        until("the two others answer", || {
+            let asked = ask(dir.path(), "status --data-dir data");
+            let settled = text(&asked.stdout).contains("3 equipos: 1 DESCONOCIDO, 2 OK");
+            answer = settled.then_some((asked.status.code(), text(&asked.stdout)));
+            settled && !text(&asked.stdout).contains("recién iniciado")
+        });
+        drop(daemon);
+        answer.unwrap()
+    };
+    let (code, said) = beside(false);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("el servidor de netwatch no tiene ruta hacia la dirección"), "{said}");
+    let (code, said) = beside(true);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("en pausa"), "{said}");
+}
+
+#[test]
+fn the_banner_names_the_port_that_the_system_chose() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}[http]\nlisten = \"127.0.0.1:0\"\n")).unwrap();
+    let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    until("it runs", || dir.path().join("data/netwatch.sock").exists());
+    daemon.signal("TERM");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    let (_, port) = said.split_once("http://127.0.0.1:").unwrap();
+    let port: u16 = port.split_once('/').unwrap().0.parse().unwrap();
+    assert_ne!(port, 0, "{said}");
+}
+
+#[test]
 fn without_a_configuration_it_watches_this_host_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = Daemon(netwatch(dir.path(), &[], "--data-dir data").spawn().unwrap());
@@ -121,7 +160,10 @@ fn without_a_configuration_it_watches_this_host_and_says_so() {
     daemon.signal("INT");
     let (said, code, _) = daemon.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("se vigila este equipo") && said.contains("/etc/netwatch/netwatch.toml"), "{said}");
+    assert!(
+        said.contains("se vigilan el servidor de netwatch") && said.contains("/etc/netwatch/netwatch.toml"),
+        "{said}"
+    );
 }
 
 #[test]

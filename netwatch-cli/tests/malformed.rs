@@ -57,6 +57,70 @@ fn a_password_in_the_file_is_not_shown() {
     assert!(!refusal("mail.toml").contains("hunter2"));
 }
 
+/// What `check` says to this configuration, which stands beside this `devices.csv`, and its exit status.
+fn check(toml: &[u8], csv: &[u8]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("netwatch.toml"), toml).unwrap();
+    std::fs::write(dir.path().join("devices.csv"), csv).unwrap();
+    let output = netwatch(&["check", "--config", "netwatch.toml"], dir.path());
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_list_without_a_target_is_refused_and_named() {
+    let from = b"[[targets_from]]\nfile = \"devices.csv\"\n".as_slice();
+    for csv in [b"name,address\n".as_slice(), b"name,address\n# core-1,10.0.0.1\n\n"] {
+        let (code, said) = check(from, csv);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("error: devices.csv names no target") && said.contains("netwatch.toml:2:8"), "{said}");
+        let (code, said) = check(&[from, b"[[target]]\nname = \"a\"\naddress = \"10.0.0.1\"\n"].concat(), csv);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("warning: devices.csv names no target"), "{said}");
+    }
+    for toml in ["", "target = []", "target = []\ntargets_from = []", "locale = \"es\""] {
+        let (code, said) = check(toml.as_bytes(), b"");
+        assert_eq!(code, Some(2), "{toml:?}");
+        assert!(said.contains("there is no target"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_shown_where_and_told_how_to_be_saved() {
+    let from = b"[[targets_from]]\nfile = \"devices.csv\"\n";
+    for (toml, place) in
+        [(b"locale = \"es\" # espa\xf1ol\n".as_slice(), "netwatch.toml:1:21"), (from, "devices.csv:2:6")]
+    {
+        let (code, said) = check(toml, b"name;address\ncabal\xf1a;10.0.0.1\n");
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(place) && said.contains("save the file as UTF-8"), "{said}");
+        assert!(said.contains("has 1 error;"), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_or_an_endless_file_is_said_to_be_one() {
+    let empty = tempfile::tempdir().unwrap();
+    for (file, why) in [(".", "is a directory"), ("/dev/zero", "not a regular file")] {
+        let output = netwatch(&["check", "--config", file], empty.path());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+        let (code, said) = check(format!("[[targets_from]]\nfile = {file:?}\n").as_bytes(), b"");
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(why) && said.contains("netwatch.toml:2:8"), "{said}");
+    }
+}
+
+#[test]
+fn a_column_of_a_later_version_is_told_of_once_and_only_if_it_asks_for_something() {
+    let from = b"[[targets_from]]\nfile = \"devices.csv\"\n";
+    let (code, said) = check(from, b"name,address,critical,parents\na,10.0.0.1,false,\nb,10.0.0.2,FALSE,\n");
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, said) = check(from, b"name,address,critical,parents\na,10.0.0.1,true,\nb,10.0.0.2,true,\n");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("devices.csv:1:14") && said.contains("has 1 error;"), "{said}");
+}
+
 #[test]
 fn a_file_that_does_not_exist_is_named() {
     let empty = tempfile::tempdir().unwrap();

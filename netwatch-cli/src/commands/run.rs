@@ -1,5 +1,6 @@
 //! `netwatch run`: the daemon, from its start to its last commit.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use netwatch_core::RunError;
@@ -62,8 +63,8 @@ async fn watch_until_told(config: &Config, data_dir: &Path) -> Result<(), Failur
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
-    let Parts { netwatch, dashboard, page, socket } = wire::start(config, data_dir).await?;
-    say(&banner(config, data_dir));
+    let Parts { netwatch, dashboard, page, address, socket } = wire::start(config, data_dir).await?;
+    say(&banner(config, address, data_dir));
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(keep_on(hangup));
     tokio::spawn(obey(terminate, interrupt, stop));
@@ -113,8 +114,8 @@ async fn finish(server: JoinHandle<Result<(), ServeError>>) {
     }
 }
 
-/// Where to look.
-fn banner(config: &Config, data_dir: &Path) -> String {
+/// Where to look; the page is served at `address`.
+fn banner(config: &Config, address: SocketAddr, data_dir: &Path) -> String {
     let locale = config.plan.locale;
     let dir = data_dir.display();
     let source =
@@ -122,7 +123,7 @@ fn banner(config: &Config, data_dir: &Path) -> String {
     let mut lines = vec![
         (words::configuration(locale), source),
         (words::targets(locale), config.plan.targets.len().to_string()),
-        (words::page(locale), format!("http://{}/", config.listen)),
+        (words::page(locale), format!("http://{address}/")),
         (words::data(locale), format!("{dir}/ (server_status.txt, mail_log.txt, error_log.txt)")),
     ];
     for (policy, carrier) in config.plan.notifiers.iter().zip(&config.carriers) {
@@ -169,10 +170,10 @@ mod tests {
         let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/original.toml"));
         let mut config = config::load(Some(file), Purpose::Look).unwrap().config;
         config.path = Some("/etc/netwatch/netwatch.toml".into());
-        insta::assert_snapshot!(banner(&config, Path::new("/var/lib/netwatch")));
+        insta::assert_snapshot!(banner(&config, config.listen, Path::new("/var/lib/netwatch")));
         config.path = None;
         config.carriers = vec![Carrier::File { from: None }];
         config.plan.locale = netwatch_core::Locale::En;
-        insta::assert_snapshot!(banner(&config, Path::new("/var/lib/netwatch")));
+        insta::assert_snapshot!(banner(&config, config.listen, Path::new("/var/lib/netwatch")));
     }
 }

@@ -1,43 +1,21 @@
 //! `netwatch status`: how everything stands, asked of the running daemon over its local socket.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod ask;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use netwatch_core::{Locale, Status};
 use serde::Deserialize;
-use tokio::net::UnixStream;
+use serde::de::DeserializeOwned;
 
 use super::{Exit, colours, complain, configured, say};
 use crate::args;
 use crate::config::{self, Purpose};
 use crate::table::{self, Cell};
 use crate::words;
-
-/// How long the daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Far more than the answer about a hundred thousand devices.
-const MOST: usize = 256 << 20;
-
-/// Why the daemon's answer could not be had.
-#[derive(Debug, thiserror::Error)]
-enum AskError {
-    #[error("netwatch does not seem to run: cannot connect to {}: {source}", path.display())]
-    Connect { path: PathBuf, source: std::io::Error },
-    #[error("netwatch did not answer on {} within {PATIENCE:?}", path.display())]
-    Late { path: PathBuf },
-    #[error("asking netwatch on {} failed: {source}", path.display())]
-    Http { path: PathBuf, source: hyper::Error },
-    #[error("netwatch's answer on {} broke off: {reason}", path.display())]
-    Body { path: PathBuf, reason: String },
-    #[error("netwatch answered on {} with status {status}", path.display())]
-    Refused { path: PathBuf, status: hyper::StatusCode },
-}
 
 #[derive(Debug, Deserialize)]
 struct Answer {
@@ -60,14 +38,51 @@ struct TargetDto {
     flags: Vec<String>,
 }
 
+/// How netwatch itself is.
+#[derive(Debug, Default, Deserialize)]
+struct Health {
+    #[serde(default)]
+    mail: Vec<MailDto>,
+    #[serde(default)]
+    journal: JournalDto,
+}
+
+#[derive(Debug, Deserialize)]
+struct MailDto {
+    notifier: String,
+    #[serde(default)]
+    waiting: u64,
+    failing_since: Option<String>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct JournalDto {
+    failing_since: Option<String>,
+    error: Option<String>,
+}
+
 impl TargetDto {
     /// A status that this version does not know is one of which nothing can be said.
     fn status(&self) -> Status {
         Status::from_code(&self.status).unwrap_or(Status::Unknown)
     }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|known| known == flag)
+    }
+
+    /// Whether a person should look: it does not answer, or netwatch cannot tell although it should.
+    fn is_wrong(&self) -> bool {
+        match self.status() {
+            Status::Down | Status::Unreachable => true,
+            Status::Unknown => !self.has("paused"),
+            _ => false,
+        }
+    }
 }
 
-/// Asks, shows, and tells by its end whether something is down.
+/// Asks, shows, and tells by its end whether something is wrong: with a device, or with netwatch itself.
 pub(crate) fn status(common: &args::Common, options: &args::Status) -> Exit {
     let (config, _) = match configured(common, Purpose::Look) {
         Ok(read) => read,
@@ -78,71 +93,44 @@ pub(crate) fn status(common: &args::Common, options: &args::Status) -> Exit {
         return Exit::Usage;
     };
     let socket = dir.join("netwatch.sock");
-    let body = match ask_blocking(&socket, "/api/v1/targets") {
-        Ok(body) => body,
-        Err(error) => {
-            complain(&format!("error: {error}\n  = help: {}", remedy(&error)));
-            return Exit::Wrong;
-        }
-    };
-    let answer: Answer = match serde_json::from_slice(&body) {
-        Ok(answer) => answer,
-        Err(error) => {
-            complain(&format!(
-                "error: netwatch's answer is not understood: {error}\n  = help: is the daemon of another version?"
-            ));
+    let answers = question::<Answer>(&socket, "/api/v1/targets")
+        .and_then(|(answer, body)| Ok((answer, body, question::<Health>(&socket, ask::HEALTH)?.0)));
+    let (answer, body, health) = match answers {
+        Ok(answers) => answers,
+        Err(complaint) => {
+            complain(&complaint);
             return Exit::Wrong;
         }
     };
     if options.json {
-        say(String::from_utf8_lossy(&body).trim_end());
+        say(body.trim_end());
     } else {
         let zone =
             config.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
-        say(show(&answer, config.plan.locale, &zone, Timestamp::now(), colours()).trim_end());
+        say(show(&answer, &health, config.plan.locale, &zone, Timestamp::now(), colours()).trim_end());
     }
-    let down = answer.targets.iter().any(|target| matches!(target.status(), Status::Down | Status::Unreachable));
-    if down || answer.stale { Exit::Wrong } else { Exit::Fine }
+    if is_wrong(&answer, &health) { Exit::Wrong } else { Exit::Fine }
 }
 
-fn remedy(error: &AskError) -> &'static str {
-    match error {
-        AskError::Connect { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            "you must be the user that netwatch runs as, or in its group"
-        }
-        AskError::Connect { .. } => "start it with `netwatch run`, or name its directory with --data-dir",
-        _ => "look at its log; try again",
-    }
+/// What the daemon answers, and the text of it; or the complaint that it does not.
+fn question<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<(T, String), String> {
+    let body = ask::ask_blocking(socket, path)
+        .map_err(|error| format!("error: {error}\n  = help: {}", ask::remedy(&error)))?;
+    let answer = serde_json::from_slice(&body).map_err(|error| {
+        format!("error: netwatch's answer is not understood: {error}\n  = help: is the daemon of another version?")
+    })?;
+    Ok((answer, String::from_utf8_lossy(&body).into_owned()))
 }
 
-fn ask_blocking(socket: &Path, path: &str) -> Result<Bytes, AskError> {
-    let failed = |source| AskError::Connect { path: socket.to_owned(), source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let late = |_| AskError::Late { path: socket.to_owned() };
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, ask(socket, path)).await.map_err(late)? })
+fn is_wrong(answer: &Answer, health: &Health) -> bool {
+    answer.stale
+        || answer.targets.iter().any(TargetDto::is_wrong)
+        || health.mail.iter().any(|path| path.failing_since.is_some())
+        || health.journal.failing_since.is_some()
 }
 
-async fn ask(socket: &Path, path: &str) -> Result<Bytes, AskError> {
-    let place = || socket.to_owned();
-    let http = |source| AskError::Http { path: place(), source };
-    let stream = UnixStream::connect(socket).await.map_err(|source| AskError::Connect { path: place(), source })?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-    let connection = tokio::spawn(connection);
-    let mut request = hyper::Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = path.parse().unwrap_or_default();
-    request.headers_mut().insert(hyper::header::HOST, hyper::header::HeaderValue::from_static("localhost"));
-    let response = sender.send_request(request).await.map_err(http)?;
-    if !response.status().is_success() {
-        return Err(AskError::Refused { path: place(), status: response.status() });
-    }
-    let body = Limited::new(response.into_body(), MOST).collect().await;
-    let body = body.map_err(|error| AskError::Body { path: place(), reason: error.to_string() })?;
-    connection.abort();
-    Ok(body.to_bytes())
-}
-
-/// The table, what needs a person first, and a line of counts.
-fn show(answer: &Answer, locale: Locale, zone: &TimeZone, now: Timestamp, colour: bool) -> String {
+/// The table, what needs a person first, a line of counts, and what is wrong with netwatch itself.
+fn show(answer: &Answer, health: &Health, locale: Locale, zone: &TimeZone, now: Timestamp, colour: bool) -> String {
     let head = [words::state(locale), words::name(locale), words::address(locale)];
     let mut rows: Vec<Vec<Cell>> = vec![head.into_iter().map(Cell::text).collect()];
     if let Some(head) = rows.first_mut() {
@@ -159,28 +147,53 @@ fn show(answer: &Answer, locale: Locale, zone: &TimeZone, now: Timestamp, colour
     }
     let counts: Vec<String> =
         counts.values().map(|(status, count)| format!("{count} {}", status.word(locale))).collect();
-    let mut out = table::render(&rows, colour);
-    out.push_str(&format!(
-        "\n{} {}: {}\n",
-        answer.targets.len(),
-        words::targets(locale).to_lowercase(),
-        counts.join(", ")
-    ));
+    let mut out = match answer.targets.len() {
+        0 => format!("{}\n", words::no_target(locale)),
+        number => {
+            let word = if number == 1 { words::target(locale) } else { words::targets(locale) };
+            let table = table::render(&rows, colour);
+            format!("{table}\n{number} {}: {}\n", word.to_lowercase(), counts.join(", "))
+        }
+    };
     if answer.stale {
         let since =
             answer.last_update.as_deref().map_or_else(|| words::never(locale).to_owned(), |at| local(at, zone, now).0);
         out.push_str(&format!("{} {since}\n", words::stale(locale)));
     }
+    for line in troubles(health, locale, zone, now) {
+        out.push_str(&words::printable(&line));
+        out.push('\n');
+    }
     out
+}
+
+/// A line for each way of telling people that fails, and one for the journal.
+fn troubles(health: &Health, locale: Locale, zone: &TimeZone, now: Timestamp) -> Vec<String> {
+    let with = |line: String, details: &[Option<&str>]| {
+        let details: Vec<&str> = details.iter().copied().flatten().collect();
+        if details.is_empty() { line } else { format!("{line} ({})", details.join(": ")) }
+    };
+    let mail = health.mail.iter().filter_map(|path| {
+        let since = clock(path.failing_since.as_deref()?, zone, now);
+        let waiting = if path.waiting == 1 { words::one_waiting(locale) } else { words::many_waiting(locale) };
+        let line = format!("{} {since} · {} {waiting}", words::no_mail(locale), path.waiting);
+        Some(with(line, &[Some(&path.notifier), path.error.as_deref()]))
+    });
+    let journal = health.journal.failing_since.as_deref().map(|since| {
+        let line = format!("{} {}", words::no_journal(locale), clock(since, zone, now));
+        with(line, &[health.journal.error.as_deref()])
+    });
+    mail.chain(journal).collect()
 }
 
 fn row(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> Vec<Cell> {
     let status = target.status();
-    let ping = target.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
+    let ping = target.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{} ms", words::decimal(rtt, 1, locale)));
     let loss = target.loss.map_or_else(|| "-".to_owned(), |loss| format!("{:.0} %", loss * 100.0));
     let mut since = since(target, locale, zone, now);
     if let Some(cause) = &target.cause {
-        since.push_str(&format!("  {}", words::printable(cause)));
+        let shown = words::cause(cause, locale).map_or_else(|| words::printable(cause), str::to_owned);
+        since.push_str(&format!("  {shown}"));
     }
     vec![
         Cell::text(status.word(locale)).coloured(words::colour(status)),
@@ -196,10 +209,17 @@ fn row(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> V
 fn since(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> String {
     let Some(at) = target.since.as_deref() else { return "-".to_owned() };
     let (at, ago) = local(at, zone, now);
-    if target.status() == Status::Down && target.flags.iter().any(|flag| flag == "never_answered") {
+    if target.status() == Status::Down && target.has("never_answered") {
         return format!("{} ({ago})", words::never_answered(locale));
     }
     format!("{at} ({ago})")
+}
+
+/// An instant of today as hours and minutes, another with its date.
+fn clock(at: &str, zone: &TimeZone, now: Timestamp) -> String {
+    let Ok(at) = at.parse::<Timestamp>() else { return words::printable(at) };
+    let (at, now) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
+    at.strftime(if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
 }
 
 /// An instant in local time, and how long ago it was.
@@ -226,13 +246,54 @@ mod tests {
              "cause":null,"flags":["never_answered"]}]}"#;
         let answer: Answer = serde_json::from_str(body).unwrap();
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        insta::assert_snapshot!(show(&answer, Locale::Es, &TimeZone::UTC, now, false));
+        let health: Health = serde_json::from_str(
+            r#"{"mail":[{"notifier":"turno","waiting":4,"failing_since":"2026-01-02T00:10:00Z","error":"refused\u001b"},
+                        {"notifier":"jefe","waiting":1,"failing_since":"2026-01-01T23:50:00Z","last_sent":null},
+                        {"notifier":"files","waiting":2,"failing_since":null}],
+                "journal":{"failing_since":"2026-01-02T03:00:00Z","error":"disk full"}}"#,
+        )
+        .unwrap();
+        insta::assert_snapshot!(show(&answer, &health, Locale::Es, &TimeZone::UTC, now, false));
+        insta::assert_snapshot!(show(&answer, &health, Locale::En, &TimeZone::UTC, now, false));
+    }
+
+    fn answer(targets: &str) -> Answer {
+        serde_json::from_str(&format!(r#"{{"stale":false,"targets":[{targets}]}}"#)).unwrap()
     }
 
     #[test]
-    fn a_daemon_that_is_not_there_is_said_to_be() {
-        let error = ask_blocking(Path::new("/nowhere/netwatch.sock"), "/").unwrap_err();
-        assert!(error.to_string().contains("does not seem to run"), "{error}");
-        assert!(remedy(&error).contains("netwatch run"));
+    fn one_target_is_one_and_none_is_said_to_be_none() {
+        let one = answer(r#"{"name":"a","address":"192.0.2.1","status":"pending"}"#);
+        let shown = |answer: &Answer, locale| {
+            show(answer, &Health::default(), locale, &TimeZone::UTC, Timestamp::UNIX_EPOCH, false)
+        };
+        assert!(shown(&one, Locale::Es).ends_with("\n1 equipo: 1 PENDIENTE\n"), "{}", shown(&one, Locale::Es));
+        assert!(shown(&one, Locale::En).ends_with("\n1 target: 1 PENDING\n"), "{}", shown(&one, Locale::En));
+        assert_eq!(shown(&answer(""), Locale::Es), "No se vigila ningún equipo.\n");
+        assert_eq!(shown(&answer(""), Locale::En), "No target is watched.\n");
+    }
+
+    #[test]
+    fn whatever_needs_a_person_is_wrong_and_nothing_else() {
+        let target = |status: &str, flags: &str| {
+            answer(&format!(r#"{{"name":"a","address":"192.0.2.1","status":"{status}","flags":[{flags}]}}"#))
+        };
+        let well = Health::default();
+        for status in ["down", "unreachable", "unknown", "a status of another version"] {
+            assert!(is_wrong(&target(status, ""), &well), "{status}");
+        }
+        for (status, flags) in [("ok", ""), ("warning", ""), ("pending", ""), ("unknown", "\"paused\"")] {
+            let answer = target(status, flags);
+            assert!(!is_wrong(&answer, &well), "{status}");
+            for unwell in [
+                r#"{"mail":[{"notifier":"a","failing_since":"x"}]}"#,
+                r#"{"mail":[],"journal":{"failing_since":"x","error":null}}"#,
+            ] {
+                assert!(is_wrong(&answer, &serde_json::from_str(unwell).unwrap()), "{unwell}");
+            }
+            assert!(is_wrong(&Answer { stale: true, ..answer }, &well));
+        }
+        let waiting = r#"{"mail":[{"notifier":"a","waiting":3,"failing_since":null}]}"#;
+        assert!(!is_wrong(&answer(""), &serde_json::from_str(waiting).unwrap()), "a line may wait for its budget");
     }
 }

@@ -40,8 +40,7 @@ pub(crate) fn config(machine: &ThisMachine) -> Config {
         }
     }
     let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-    let mut plan = Plan::new(targets).with_notifier(NotifierPolicy::new("file"));
-    plan.page_url = Some(format!("http://{listen}/").into());
+    let plan = Plan::new(targets).with_notifier(NotifierPolicy::new("file"));
     Config { plan, path: None, data_dir: None, time_zone: None, carriers: vec![Carrier::File { from: None }], listen }
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn resolve(
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> (NotifierPolicy, Option<Carrier>) {
-    let mut policy = NotifierPolicy::new(raw.name.value.as_str());
+    // Where the name is missing, that has been said; the rest can be judged all the same.
+    let mut policy = NotifierPolicy::new(raw.name.as_ref().map_or("", |name| name.value.as_str()));
     policy.recipients = raw.to.iter().map(|to| to.value.as_str().into()).collect();
     policy.group_wait = raw.group_wait.unwrap_or(policy.group_wait);
     policy.group_interval = raw.group_interval.unwrap_or(policy.group_interval);

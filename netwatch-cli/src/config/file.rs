@@ -14,7 +14,8 @@ use super::settings::{self, RawSettings};
 const TOP: [&str; 8] = ["locale", "time_zone", "data_dir", "defaults", "group", "target", "targets_from", "notifier"];
 const TOP_LATER: [&str; 3] = ["maintenance", "self", "history"];
 const TARGET: [&str; 8] = ["name", "address", "family", "group", "tags", "customers", "note", "paused"];
-const TARGET_LATER: [&str; 3] = ["parents", "critical", "probes"];
+/// Keys of a target of which this version knows only the name.
+pub(crate) const TARGET_LATER: [&str; 3] = ["parents", "critical", "probes"];
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -33,15 +34,18 @@ pub(crate) struct RawConfig {
 /// One `[[group]]`.
 #[derive(Debug)]
 pub(crate) struct RawGroup {
-    pub(crate) name: At<String>,
+    /// Absent if it is missing or wrong, which has been said.
+    pub(crate) name: Option<At<String>>,
     pub(crate) settings: RawSettings,
 }
 
 /// One `[[target]]`, or a row of a CSV file.
 #[derive(Debug)]
 pub(crate) struct RawTarget {
-    pub(crate) name: At<String>,
-    pub(crate) address: At<String>,
+    /// Absent if it is missing or wrong, which has been said.
+    pub(crate) name: Option<At<String>>,
+    /// Absent if it is missing or wrong, which has been said.
+    pub(crate) address: Option<At<String>>,
     pub(crate) family: Option<At<Family>>,
     pub(crate) group: Option<At<String>>,
     pub(crate) tags: Vec<String>,
@@ -64,7 +68,7 @@ pub(crate) fn parse(path: &Path, text: &str, problems: &mut Problems) -> RawConf
         return RawConfig::default();
     }
     let top = Section::from_toml(table.get_ref(), "the file", source, problems);
-    if top.key("target").or(top.key("targets_from")).is_none() {
+    if top.is_without("target") && top.is_without("targets_from") {
         let place = problems.place(source, 0..0);
         let help =
             "add `[[target]]` with `name` and `address`, once for each device, or `[[targets_from]]` with `file`";
@@ -73,15 +77,15 @@ pub(crate) fn parse(path: &Path, text: &str, problems: &mut Problems) -> RawConf
     read_top(top, problems)
 }
 
-/// Reads a target; `None` if it lacks what it cannot be without, or has it wrong.
-pub(crate) fn read_target(mut section: Section, place: Place, problems: &mut Problems) -> Option<RawTarget> {
+/// Reads a target. One that lacks a name or an address is returned all the same, so that the rest of it is judged.
+pub(crate) fn read_target(mut section: Section, place: Place, problems: &mut Problems) -> RawTarget {
     read_probe(&mut section, problems);
     let family = [(4, Family::V4), (6, Family::V6)];
     let name = required(&mut section, "name", "\"dslam-centro\"", place, problems);
     let address = required(&mut section, "address", "\"192.168.10.2\"", place, problems);
     let target = RawTarget {
-        name: name.clone().unwrap_or_else(|| At::new(String::new(), place)),
-        address: address.clone().unwrap_or_else(|| At::new(String::new(), place)),
+        name,
+        address,
         family: section.integer("family", 4, 6, problems).and_then(|said| {
             let found = family.iter().find(|(number, _)| *number == said.value);
             if found.is_none() {
@@ -101,7 +105,7 @@ pub(crate) fn read_target(mut section: Section, place: Place, problems: &mut Pro
         settings: RawSettings::read(&mut section, problems),
     };
     section.finish(&target_keys(), &TARGET_LATER, problems);
-    (name.is_some() && address.is_some()).then_some(target)
+    target
 }
 
 /// The keys that a target may have.
@@ -142,10 +146,10 @@ fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
         defaults.finish(&settings::KEYS, &[], problems);
     }
     for group in top.tables("group", "`[[group]]`", problems) {
-        raw.groups.extend(read_group(group, problems));
+        raw.groups.push(read_group(group, problems));
     }
     for target in top.tables("target", "`[[target]]`", problems) {
-        raw.targets.extend(read_target(target.value, target.place, problems));
+        raw.targets.push(read_target(target.value, target.place, problems));
     }
     for from in top.tables("targets_from", "`[[targets_from]]`", problems) {
         let mut section = from.value;
@@ -165,13 +169,13 @@ fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
     raw
 }
 
-fn read_group(group: At<Section>, problems: &mut Problems) -> Option<RawGroup> {
+fn read_group(group: At<Section>, problems: &mut Problems) -> RawGroup {
     let mut section = group.value;
     let name = required(&mut section, "name", "\"DSLAM\"", group.place, problems);
     let settings = RawSettings::read(&mut section, problems);
     let known: Vec<&str> = ["name"].into_iter().chain(settings::KEYS).collect();
     section.finish(&known, &["router_rate", "parents", "critical", "tags"], problems);
-    Some(RawGroup { name: name?, settings })
+    RawGroup { name, settings }
 }
 
 /// The only probe of this version is ICMP.

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::file::{RawTarget, read_target, target_keys};
+use super::file::{RawTarget, TARGET_LATER, read_target, target_keys};
 use super::problem::{At, Place, Problems, nearest};
-use super::section::Section;
+use super::section::{Section, Value};
 
 /// The targets in the text of a CSV file. The separator is the one of comma, semicolon and tab that the header has.
 pub(crate) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Vec<RawTarget> {
@@ -20,7 +20,7 @@ pub(crate) fn parse(path: &Path, text: &str, problems: &mut Problems) -> Vec<Raw
         .comment(Some(b'#'))
         .delimiter(separator)
         .from_reader(text.as_bytes());
-    let mut header: Option<Vec<String>> = None;
+    let mut header: Option<Vec<At<String>>> = None;
     let mut targets = Vec::new();
     for record in reader.records() {
         let record = match record {
@@ -86,14 +86,14 @@ impl<'a> Row<'a> {
     }
 }
 
-fn read_header(record: &csv::StringRecord, row: &Row<'_>, problems: &mut Problems) -> Vec<String> {
+fn read_header(record: &csv::StringRecord, row: &Row<'_>, problems: &mut Problems) -> Vec<At<String>> {
     let known = target_keys();
     let mut from = 0;
-    let mut keys: Vec<String> = Vec::new();
+    let mut keys: Vec<At<String>> = Vec::new();
     for name in record {
         let (place, ends) = row.cell(name, from, problems);
         from = ends;
-        if keys.iter().any(|key| key == name) {
+        if keys.iter().any(|key| key.value == name) {
             problems.error(
                 place,
                 format!("two columns are called `{name}`"),
@@ -101,21 +101,17 @@ fn read_header(record: &csv::StringRecord, row: &Row<'_>, problems: &mut Problem
                 "remove or rename one of them",
             );
         }
-        let later = ["parents", "critical", "probes"].contains(&name);
-        if later {
-            let title = format!("`{name}` is not available in this version");
-            problems.error(place, title, "netwatch could not do what this column asks for", "remove the column");
-        } else if !known.contains(&name) {
+        if !known.contains(&name) && !TARGET_LATER.contains(&name) {
             let help = match nearest(name, &known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("the columns may be: {}", known.join(", ")),
             };
             problems.error(place, format!("unknown column `{name}`"), "not a key of a target", help);
         }
-        keys.push(name.to_owned());
+        keys.push(At::new(name.to_owned(), place));
     }
     for needed in ["name", "address"] {
-        if !keys.iter().any(|key| key == needed) {
+        if !keys.iter().any(|key| key.value == needed) {
             problems.error(
                 row.place,
                 format!("no column is called `{needed}`"),
@@ -127,7 +123,13 @@ fn read_header(record: &csv::StringRecord, row: &Row<'_>, problems: &mut Problem
     keys
 }
 
-fn read_row(keys: &[String], record: &csv::StringRecord, row: Row<'_>, problems: &mut Problems) -> Option<RawTarget> {
+/// A row whose file lacks a column that it cannot be without is not read: that would be said of every row.
+fn read_row(
+    keys: &[At<String>],
+    record: &csv::StringRecord,
+    row: Row<'_>,
+    problems: &mut Problems,
+) -> Option<RawTarget> {
     if record.len() != keys.len() {
         let title = format!("this line has {} cells, and the header {}", record.len(), keys.len());
         problems.error(
@@ -144,17 +146,23 @@ fn read_row(keys: &[String], record: &csv::StringRecord, row: Row<'_>, problems:
     for (key, text) in keys.iter().zip(record) {
         let (place, ends) = row.cell(text, from, problems);
         from = ends;
-        let told_of_in_the_header = !known.contains(&key.as_str()) || cells.iter().any(|(other, _)| other == key);
+        let name = &key.value;
+        if TARGET_LATER.contains(&name.as_str()) && !Value::Cell(text.to_owned()).asks_for_nothing() {
+            // Said of the column, and so once.
+            let title = format!("`{name}` is not available in this version");
+            problems.error(key.place, title, "netwatch could not do what this column asks for", "remove the column");
+        }
+        let told_of_in_the_header = !known.contains(&name.as_str()) || cells.iter().any(|(other, _)| other == name);
         if !text.is_empty() && !told_of_in_the_header {
-            cells.push((key.clone(), At::new(text.to_owned(), place)));
+            cells.push((name.clone(), At::new(text.to_owned(), place)));
         }
     }
     for needed in ["name", "address"] {
-        if !keys.iter().any(|key| key == needed) {
+        if !keys.iter().any(|key| key.value == needed) {
             return None;
         }
     }
-    read_target(Section::from_cells(cells, "the row"), row.place, problems)
+    Some(read_target(Section::from_cells(cells, "the row"), row.place, problems))
 }
 
 fn offset(byte: u64) -> usize {

@@ -13,9 +13,11 @@ mod resolve;
 mod secret;
 mod section;
 mod settings;
+mod text;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use netwatch_core::{Plan, SmtpConfig};
 
@@ -35,8 +37,17 @@ pub(crate) struct Config {
     pub(crate) time_zone: Option<String>,
     /// How each notifier of the plan reaches people, in the plan's order.
     pub(crate) carriers: Vec<Carrier>,
-    /// Where the page is served.
+    /// Where the page is to be served; with port 0 the system chooses one.
     pub(crate) listen: SocketAddr,
+}
+
+impl Config {
+    /// The page as mails link to it, once it is served at `bound`. A loopback address leads nowhere for whoever reads
+    /// mail elsewhere, so it is named only if all mails stay on this machine, as files.
+    pub(crate) fn page_url(&self, bound: SocketAddr) -> Option<Arc<str>> {
+        let stays_here = self.carriers.iter().all(|carrier| matches!(carrier, Carrier::File { .. }));
+        (stays_here || !bound.ip().is_loopback()).then(|| format!("http://{bound}/").into())
+    }
 }
 
 /// How a notifier reaches people.
@@ -64,10 +75,10 @@ pub(crate) enum Purpose {
 
 /// A file that was asked for could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the configuration {}: {source}", path.display())]
+#[error("the configuration {} cannot be used: {source}", path.display())]
 pub(crate) struct ReadError {
     path: PathBuf,
-    source: std::io::Error,
+    source: text::TextError,
 }
 
 /// The configuration, and what is wrong with it. Rely on it only if there is no error.
@@ -88,9 +99,15 @@ pub(crate) fn load(asked: Option<&Path>, purpose: Purpose) -> Result<Loaded, Rea
         let config = builtin::config(&builtin::ThisMachine::ask());
         return Ok(Loaded { config, problems: Problems::default() });
     };
-    let text = std::fs::read_to_string(&path).map_err(|source| ReadError { path: path.clone(), source })?;
     let mut problems = Problems::default();
-    let raw = file::parse(&path, &text, &mut problems);
+    let raw = match text::read(&path) {
+        Ok(text) => file::parse(&path, &text, &mut problems),
+        Err(text::TextError::NotUtf8 { text, at }) => {
+            text::not_utf8(&path, &text, at, &mut problems);
+            file::RawConfig::default()
+        }
+        Err(source) => return Err(ReadError { path, source }),
+    };
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
     let around = resolve::Surroundings { base: &base, environment: &locate::environment, purpose };
     let mut config = resolve::resolve(&raw, &around, &mut problems);
@@ -118,6 +135,16 @@ mod tests {
             resolve::Surroundings { base: Path::new("/nowhere"), environment: &|_| None, purpose: Purpose::Check };
         resolve::resolve(&raw, &around, &mut problems);
         assert_eq!(problems.render(false).is_empty(), problems.errors() == 0 && problems.warnings() == 0);
+    }
+
+    #[test]
+    fn mails_that_leave_this_machine_do_not_link_to_a_page_that_does_not() {
+        let mut config = builtin::config(&builtin::ThisMachine::default());
+        let bound = SocketAddr::from(([127, 0, 0, 1], 40001));
+        assert_eq!(config.page_url(bound).as_deref(), Some("http://127.0.0.1:40001/"));
+        config.carriers.push(Carrier::Smtp(Box::new(SmtpConfig::new("smtp.example.net", "noc@example.net"))));
+        assert_eq!(config.page_url(bound), None);
+        assert_eq!(config.page_url(([192, 0, 2, 1], 80).into()).as_deref(), Some("http://192.0.2.1:80/"));
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use netwatch_core::{Budget, Security};
+use netwatch_core::{Budget, FileNotifier, Security};
 
 use super::file::required;
 use super::problem::{At, Place, Problems};
@@ -38,7 +38,8 @@ pub(crate) enum PasswordIn {
 #[derive(Debug)]
 pub(crate) struct RawNotifier {
     pub(crate) place: Place,
-    pub(crate) name: At<String>,
+    /// Absent if it is missing or wrong, which has been said.
+    pub(crate) name: Option<At<String>>,
     pub(crate) kind: Kind,
     pub(crate) group_wait: Option<Duration>,
     pub(crate) group_interval: Option<Duration>,
@@ -63,7 +64,7 @@ pub(crate) struct RawSmtp {
 }
 
 impl RawNotifier {
-    /// Reads one; `None` if it lacks what it cannot be without.
+    /// Reads one; `None` without its kind, on which everything else depends.
     pub(crate) fn read(found: At<Section>, problems: &mut Problems) -> Option<RawNotifier> {
         const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
         let At { value: mut section, place } = found;
@@ -99,7 +100,7 @@ impl RawNotifier {
         }
         Some(RawNotifier {
             place,
-            name: name?,
+            name,
             kind: kind?,
             group_wait,
             group_interval,
@@ -179,18 +180,14 @@ fn refuse_password(section: &mut Section, problems: &mut Problems) {
     );
 }
 
-/// A mail address, or a name and an address in angle brackets (RFC 5322, 3.4); the notifier itself looks closer.
+/// A mail address, or a name and an address in angle brackets (RFC 5322, 3.4), as the notifiers themselves judge it.
 fn read_mailbox(written: Option<At<String>>, problems: &mut Problems) -> Option<At<String>> {
     let written = written?;
-    let address = match written.value.rsplit_once('<') {
-        Some((_, rest)) => rest.strip_suffix('>').unwrap_or(""),
-        None => written.value.as_str(),
-    };
-    let whole = address.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    if whole && !address.contains(char::is_whitespace) && !written.value.contains(char::is_control) {
+    if FileNotifier::new("", &written.value).is_ok() {
         return Some(written);
     }
-    let help = "write `noc@example.net` or `netwatch <noc@example.net>`";
+    let help =
+        "write `noc@example.net` or `netwatch <noc@example.net>`, in ASCII (an international domain in its xn-- form)";
     problems.error(written.place, "this is not a mail address", "not understood", help);
     None
 }

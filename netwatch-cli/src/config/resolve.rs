@@ -12,6 +12,7 @@ use netwatch_core::{Group, GroupId, Host, NotifierPolicy, Plan, Settings, Target
 use super::file::{RawConfig, RawTarget};
 use super::problem::{At, Place, Problems};
 use super::settings::{RawSettings, judge};
+use super::text::{self, TextError};
 use super::{Carrier, Config, Purpose, address, carrier, import, locate};
 
 /// Where the page is served unless the configuration says otherwise.
@@ -29,12 +30,12 @@ pub(crate) struct Surroundings<'a> {
 
 /// Turns the file into a configuration. Rely on it only if no error was found.
 pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut Problems) -> Config {
-    let imported: Vec<RawTarget> = raw.targets_from.iter().flat_map(|from| read_bulk(from, around, problems)).collect();
+    let imported = read_all_bulk(raw, around, problems);
     let targets: Vec<&RawTarget> = raw.targets.iter().chain(&imported).collect();
     let mut plan = Plan::new(Vec::new());
     plan.locale = raw.locale.as_ref().map_or_else(Default::default, |locale| locale.value);
     let groups = resolve_groups(raw, &mut plan, problems);
-    unique("target", targets.iter().map(|target| &target.name), problems);
+    unique("target", targets.iter().filter_map(|target| target.name.as_ref()), problems);
     let mut settings = SharedSettings::default();
     for target in &targets {
         let resolved = resolve_target(target, raw, &groups, &mut settings, problems);
@@ -42,7 +43,7 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
     }
     same_address(&targets, problems);
     judge(&raw.defaults.over(&Settings::default()), &[&raw.defaults], problems);
-    unique("notifier", raw.notifiers.iter().map(|notifier| &notifier.name), problems);
+    unique("notifier", raw.notifiers.iter().filter_map(|notifier| notifier.name.as_ref()), problems);
     let mut carriers = Vec::new();
     for notifier in &raw.notifiers {
         let (policy, carrier) = carrier::resolve(notifier, around, problems);
@@ -54,7 +55,6 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
         carriers.push(Carrier::File { from: None });
     }
     let listen = resolve_listen(raw.listen.as_ref(), problems);
-    plan.page_url = Some(format!("http://{listen}/").into());
     Config {
         plan,
         path: None,
@@ -67,27 +67,59 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
 
 fn read_bulk(from: &At<PathBuf>, around: &Surroundings<'_>, problems: &mut Problems) -> Vec<RawTarget> {
     let path = around.base.join(&from.value);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => import::parse(&path, &text, problems),
-        Err(error) => {
+    match text::read(&path) {
+        Ok(text) => return import::parse(&path, &text, problems),
+        Err(TextError::NotUtf8 { text, at }) => text::not_utf8(&path, &text, at, problems),
+        Err(TextError::Io(error)) => {
             let title = format!("cannot read {}: {error}", path.display());
             let help = "write a path that exists; a relative one begins at the directory of this file";
             problems.error(from.place, title, "named here", help);
-            Vec::new()
+        }
+        Err(error) => {
+            let help = "name a CSV file whose header names any of the keys of a target";
+            problems.error(from.place, format!("{} cannot be used: {error}", path.display()), "named here", help);
         }
     }
+    Vec::new()
+}
+
+/// Reads the CSV files. One without a row is hardly meant; if nobody else names a target, it is an error: netwatch
+/// would watch nothing and say that all is well.
+fn read_all_bulk(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut Problems) -> Vec<RawTarget> {
+    let mut all = Vec::new();
+    let mut empty = Vec::new();
+    for from in &raw.targets_from {
+        let before = problems.errors();
+        let targets = read_bulk(from, around, problems);
+        if targets.is_empty() && problems.errors() == before {
+            empty.push(from);
+        }
+        all.extend(targets);
+    }
+    let nothing = raw.targets.is_empty() && all.is_empty();
+    for from in empty {
+        let title = format!("{} names no target", around.base.join(&from.value).display());
+        let help = "write a line for each device below its header, or remove this `[[targets_from]]`";
+        if nothing {
+            problems.error(from.place, title, "there is nothing to watch", help);
+        } else {
+            problems.warning(from.place, title, "it has a header and nothing else", help);
+        }
+    }
+    all
 }
 
 type Groups<'a> = HashMap<&'a str, (GroupId, &'a RawSettings)>;
 
 fn resolve_groups<'a>(raw: &'a RawConfig, plan: &mut Plan, problems: &mut Problems) -> Groups<'a> {
-    unique("group", raw.groups.iter().map(|group| &group.name), problems);
+    unique("group", raw.groups.iter().filter_map(|group| group.name.as_ref()), problems);
     let defaults = raw.defaults.over(&Settings::default());
     let mut groups = Groups::new();
-    for (index, group) in raw.groups.iter().enumerate() {
+    for group in &raw.groups {
         judge(&group.settings.over(&defaults), &[&raw.defaults, &group.settings], problems);
-        groups.entry(group.name.value.as_str()).or_insert((GroupId::from_index(index), &group.settings));
-        plan.groups.push(Group::new(group.name.value.as_str()));
+        let Some(name) = &group.name else { continue };
+        groups.entry(name.value.as_str()).or_insert((GroupId::from_index(plan.groups.len()), &group.settings));
+        plan.groups.push(Group::new(name.value.as_str()));
     }
     groups
 }
@@ -125,8 +157,8 @@ fn resolve_target(
     let levels = [&config.defaults, group.map_or(&nothing, |(_, settings)| settings), &raw.settings];
     let settings = levels.iter().fold(Settings::default(), |settings, level| level.over(&settings));
     judge(&settings, &levels, problems);
-    let mut target =
-        Target::new(raw.name.value.as_str(), address::resolve(&raw.address, raw.family.as_ref(), problems)?);
+    let host = address::resolve(raw.address.as_ref()?, raw.family.as_ref(), problems)?;
+    let mut target = Target::new(raw.name.as_ref()?.value.as_str(), host);
     target.group = group.map(|(id, _)| *id);
     target.tags = raw.tags.iter().map(|tag| tag.as_str().into()).collect();
     target.customers = raw.customers;
@@ -158,14 +190,15 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a At<String>>, problems:
 
 /// Two targets at one address are one device, most often.
 fn same_address(targets: &[&RawTarget], problems: &mut Problems) {
-    let mut seen: HashMap<Host, &RawTarget> = HashMap::new();
+    let mut seen: HashMap<Host, (&str, Place)> = HashMap::new();
     for target in targets {
+        let (Some(name), Some(address)) = (&target.name, &target.address) else { continue };
         let family = target.family.as_ref().map(|family| family.value);
-        let Ok(host) = address::understand(target.address.value.trim(), family) else { continue };
-        let Some(first) = seen.insert(host, target) else { continue };
-        let title = format!("\"{}\" and \"{}\" have the same address", first.name.value, target.name.value);
-        let label = format!("also at {}", problems.describe(first.address.place));
-        problems.warning(target.address.place, title, label, "remove one of them, unless both are meant");
+        let Ok(host) = address::understand(address.value.trim(), family) else { continue };
+        let Some((first, place)) = seen.insert(host, (&name.value, address.place)) else { continue };
+        let title = format!("\"{first}\" and \"{}\" have the same address", name.value);
+        let label = format!("also at {}", problems.describe(place));
+        problems.warning(address.place, title, label, "remove one of them, unless both are meant");
     }
 }
 

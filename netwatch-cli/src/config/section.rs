@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::SpanRelativeTo;
 use jiff::fmt::friendly::SpanParser;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -49,6 +50,18 @@ impl Value {
                 Value::List(values.iter().map(one).collect())
             }
             DeValue::Table(table) => Value::Table(Section::from_toml(table, what, source, problems)),
+        }
+    }
+
+    /// Whether this is what a key means that is not there: `false`, an empty list or text, a table of nothing else.
+    pub(crate) fn asks_for_nothing(&self) -> bool {
+        match self {
+            Value::Boolean(value) => !value,
+            Value::List(values) => values.is_empty(),
+            Value::Text(text) => text.trim().is_empty(),
+            Value::Cell(text) => text.trim().is_empty() || text.trim().eq_ignore_ascii_case("false"),
+            Value::Table(section) => section.entries.iter().all(|entry| entry.value.value.asks_for_nothing()),
+            Value::Integer(_) | Value::Float(_) | Value::Date => false,
         }
     }
 
@@ -111,6 +124,12 @@ impl Section {
         self.entries.iter().find(|entry| entry.key.value == key).map(|entry| entry.key.place)
     }
 
+    /// Whether a key is absent, or an empty list.
+    pub(crate) fn is_without(&self, key: &str) -> bool {
+        let found = self.entries.iter().find(|entry| entry.key.value == key);
+        found.is_none_or(|entry| matches!(&entry.value.value, Value::List(values) if values.is_empty()))
+    }
+
     /// Text.
     pub(crate) fn text(&mut self, key: &str, problems: &mut Problems) -> Option<At<String>> {
         let found = self.take(key)?;
@@ -154,7 +173,7 @@ impl Section {
             }
             other => return wrong_type(key, "a time", &other, help, found.place, problems),
         };
-        let Ok(value) = SpanParser::new().parse_unsigned_duration(text.trim()) else {
+        let Some(value) = parse_time(text.trim()) else {
             problems.error(found.place, format!("`{key}` is not a time"), "not understood", help);
             return None;
         };
@@ -308,11 +327,14 @@ impl Section {
     }
 
     /// Whatever nobody took is a problem: `later` are keys of which this version knows only the name, `known` are
-    /// those that it can read.
+    /// those that it can read. A later key that asks for nothing is none.
     pub(crate) fn finish(self, known: &[&str], later: &[&str], problems: &mut Problems) {
-        for Entry { key, .. } in self.entries {
+        for Entry { key, value } in self.entries {
             let name = &key.value;
             if later.contains(&name.as_str()) {
+                if value.value.asks_for_nothing() {
+                    continue;
+                }
                 problems.error(
                     key.place,
                     format!("`{name}` is not available in this version"),
@@ -340,6 +362,15 @@ impl Section {
     }
 }
 
+/// A time as it is written in the configuration. A day is 24 hours: what is measured by it follows no calendar.
+fn parse_time(text: &str) -> Option<Duration> {
+    let parser = SpanParser::new();
+    parser.parse_unsigned_duration(text).ok().or_else(|| {
+        let span = parser.parse_span(text).ok()?;
+        span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
+    })
+}
+
 /// A time in the way it is written in the configuration.
 pub(crate) fn short(time: Duration) -> String {
     use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
@@ -356,4 +387,25 @@ fn wrong_type<T>(
 ) -> Option<T> {
     problems.error(place, format!("`{key}` must be {wanted}"), format!("this is {}", found.is()), help);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_be_in_days_but_not_in_what_has_no_fixed_length() {
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        for (text, time) in [
+            ("14d", hours(14 * 24)),
+            ("1d 2h", hours(26)),
+            ("1w", hours(7 * 24)),
+            ("90m", hours(3).map(|time| time / 2)),
+        ] {
+            assert_eq!(parse_time(text), time, "{text}");
+        }
+        for text in ["-1d", "1mo", "1y", "1d ago", "d", "99999999999999999999d"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
 }

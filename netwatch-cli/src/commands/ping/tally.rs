@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use netwatch_core::{Echo, Locale, Rtt, Sample};
+use netwatch_core::{Echo, Locale, Loss, Rtt, Sample};
 use serde::Serialize;
 
 use crate::table::Cell;
@@ -51,10 +51,13 @@ impl Tally {
                     self.rtts.insert(at, rtt);
                 }
                 Echo::Lost(_) => self.lost = self.lost.saturating_add(1),
+                Echo::Unknown(cause) => {
+                    self.unknown = self.unknown.saturating_add(1);
+                    self.cause = Some(cause.code());
+                }
                 _ => self.unknown = self.unknown.saturating_add(1),
             }
         }
-        self.cause = words::cause(sample).or(self.cause);
     }
 
     /// Whether the host answered at least once.
@@ -93,9 +96,16 @@ impl Tally {
 /// What became of one echo.
 pub(crate) fn line(tally: &Tally, number: u64, sample: &Sample, locale: Locale) -> String {
     let fate = match sample.echoes.iter().next() {
-        Some(Echo::Reply(rtt)) => format!("{:.3} ms", rtt.as_millis_f64()),
-        Some(Echo::Lost(loss)) => format!("{} ({})", words::lost(locale), loss.code()),
-        Some(Echo::Unknown(cause)) => format!("{} ({})", words::unknown(locale), cause.code()),
+        Some(Echo::Reply(rtt)) => milliseconds(rtt, locale),
+        Some(Echo::Lost(Loss::NoReply)) => words::lost(locale).to_owned(),
+        Some(Echo::Lost(loss)) => {
+            let why = words::loss_cause(loss.code(), locale).unwrap_or(loss.code());
+            format!("{}: {why}", words::lost(locale))
+        }
+        Some(Echo::Unknown(cause)) => {
+            let why = words::cause(cause.code(), locale).unwrap_or(cause.code());
+            format!("{}: {why}", words::unknown(locale))
+        }
         _ => words::unknown(locale).to_owned(),
     };
     let address = tally.address.map(shown).filter(|address| *address != tally.host);
@@ -118,13 +128,12 @@ pub(crate) fn table(tallies: &[Tally], locale: Locale) -> Vec<Vec<Cell>> {
     if let Some(head) = rows.first_mut() {
         head.extend(figures.map(Cell::figure));
     }
-    let ms = |rtt: Option<Rtt>| {
-        Cell::figure(rtt.map_or_else(|| "-".to_owned(), |rtt| format!("{:.3} ms", rtt.as_millis_f64())))
-    };
+    let ms = |rtt: Option<Rtt>| Cell::figure(rtt.map_or_else(|| "-".to_owned(), |rtt| milliseconds(rtt, locale)));
     for tally in tallies {
         let answered = tally.rtts.len() as u64;
         let sent = answered.saturating_add(tally.lost).saturating_add(tally.unknown);
-        let address = tally.address.map_or_else(|| tally.cause.unwrap_or("-").to_owned(), shown);
+        let why = || tally.cause.and_then(|code| words::cause(code, locale)).unwrap_or("-").to_owned();
+        let address = tally.address.map_or_else(why, shown);
         let colour = if tally.answered() { "32" } else { "1;31" };
         let mut row = vec![Cell::text(words::printable(&tally.host)).coloured(colour), Cell::text(address)];
         row.extend([sent, answered, tally.lost, tally.unknown].map(|count| Cell::figure(count.to_string())));
@@ -139,5 +148,47 @@ fn shown(address: SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
         other => other.ip().to_string(),
+    }
+}
+
+fn milliseconds(rtt: Rtt, locale: Locale) -> String {
+    format!("{} ms", words::decimal(rtt.as_millis_f64(), 3, locale))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use netwatch_core::{Cause, Mono, TargetId};
+
+    use super::*;
+
+    #[test]
+    fn people_read_words_and_programs_codes() {
+        let sample = |echo| Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, [echo].into_iter().collect());
+        let mut tally = Tally::new("192.0.2.1", Some(([192, 0, 2, 1], 0).into()));
+        let reply = sample(Echo::Reply(Rtt::from_duration(Duration::from_micros(1250))));
+        let silence = sample(Echo::Lost(Loss::NoReply));
+        let lost = sample(Echo::Lost(Loss::HostUnreachable));
+        let unknown = sample(Echo::Unknown(Cause::NoRoute));
+        for (sample, es, en) in [
+            (&reply, "1,250 ms", "1.250 ms"),
+            (&silence, "sin respuesta", "no reply"),
+            (&lost, "sin respuesta: no se encuentra en su red", "no reply: it is not found on its network"),
+            (
+                &unknown,
+                "no se sabe: el servidor de netwatch no tiene ruta hacia la dirección",
+                "unknown: this machine has no route to the address",
+            ),
+        ] {
+            tally.add(sample);
+            assert_eq!(line(&tally, 1, sample, Locale::Es), format!("192.0.2.1  #1  {es}"));
+            assert_eq!(line(&tally, 1, sample, Locale::En), format!("192.0.2.1  #1  {en}"));
+        }
+        let nowhere = Tally::new("olt-1", None);
+        let shown = crate::table::render(&table(&[tally, nowhere], Locale::Es), false);
+        assert!(shown.contains("1,250 ms") && shown.contains("el nombre no tiene dirección"), "{shown}");
+        let json = Tally::new("olt-1", None).json();
+        assert!(json.contains("\"cause\":\"unresolved\""), "{json}");
     }
 }
