@@ -27,7 +27,7 @@ pub enum Server {
     Well,
     Refuses,
     TakesWithoutSaying,
-    /// The first recipient gets it, the others not now.
+    /// a@example.net gets it, the others not now.
     HalfTheRecipients,
     /// The first recipient does not exist, the others are full.
     FirstIsGone,
@@ -141,10 +141,6 @@ impl Story {
     }
 
     pub fn deliver(&mut self, notification: Notification) {
-        let accepted = matches!(self.server, Server::Well | Server::TakesWithoutSaying | Server::HalfTheRecipients);
-        if accepted {
-            self.mails.push((self.seconds, notification.content.subject.clone()));
-        }
         let result = match self.server {
             Server::Well => Ok(Receipt::accepted(&notification.recipients)),
             Server::FirstIsGone => {
@@ -155,11 +151,16 @@ impl Story {
             Server::Refuses => Err(DeliveryError::before_content("421 not now")),
             Server::TakesWithoutSaying => Err(DeliveryError::uncertain("no answer")),
             Server::HalfTheRecipients => {
-                let mut receipt = Receipt::accepted(&notification.recipients[..1]);
-                receipt.deferred.extend(notification.recipients[1..].iter().map(|to| (to.clone(), "450".to_owned())));
-                Ok(receipt)
+                let (well, full): (Vec<_>, Vec<_>) =
+                    notification.recipients.iter().cloned().partition(|to| to.starts_with("a@"));
+                let mut receipt = Receipt::accepted(&well);
+                receipt.deferred.extend(full.into_iter().map(|to| (to, "452 full".to_owned())));
+                if well.is_empty() { Err(DeliveryError::before_content("452 full")) } else { Ok(receipt) }
             }
         };
+        if result.is_ok() || self.server == Server::TakesWithoutSaying {
+            self.mails.push((self.seconds, notification.content.subject.clone()));
+        }
         let id = notification.id;
         self.sent.push(notification);
         self.monitor.handle_delivered(now(self.seconds), id, result);
