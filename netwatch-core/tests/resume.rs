@@ -96,8 +96,7 @@ fn one_slow_recipient_does_not_stop_the_others_after_a_restart_either() {
     story.check("a", Answered);
     story.pass(30);
     assert_eq!(story.mails.last().map(|(_, words)| words.as_str()), Some("up a"));
-    let mut story = Story::go_on(told_by("noc", &["a", "b"]), story.saved, 300);
-    story.server = Server::HalfTheRecipients;
+    let mut story = Story::go_on_with(Server::HalfTheRecipients, told_by("noc", &["a", "b"]), story.saved, 300);
     story.pass(10);
     story.check("b", Silent);
     story.pass(200);

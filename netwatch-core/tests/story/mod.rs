@@ -69,6 +69,11 @@ impl Story {
     }
 
     pub fn go_on(plan: Plan, saved: Saved, seconds: u64) -> Story {
+        Story::go_on_with(Server::Well, plan, saved, seconds)
+    }
+
+    /// What the last run left is tried at once, so the server's mood matters from the beginning.
+    pub fn go_on_with(server: Server, plan: Plan, saved: Saved, seconds: u64) -> Story {
         let plan = Arc::new(plan);
         let monitor = Monitor::new(plan.clone(), &saved, now(seconds), MonitorOptions::new([3; 16], "test"));
         let mut story = Story {
@@ -76,7 +81,7 @@ impl Story {
             monitor,
             seconds,
             saved,
-            server: Server::Well,
+            server,
             journal_works: true,
             mails: Vec::new(),
             sent: Vec::new(),
