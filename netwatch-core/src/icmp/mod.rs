@@ -2,8 +2,8 @@
 //!
 //! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
 //! and testable without a network: `wire` and `quote` (bytes), `cookie` and `keys` (whose is it?), `inflight` with `slot`
-//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `doubt` (when we could
-//! not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
+//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `pulse` and `doubt` (when we
+//! could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
 mod batches;
 mod clock;
@@ -20,6 +20,7 @@ mod keys;
 mod lane;
 mod options;
 mod pacer;
+mod pulse;
 mod quote;
 mod slot;
 mod socket;
