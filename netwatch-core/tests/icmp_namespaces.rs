@@ -192,6 +192,24 @@ fn send_errors(kind: SocketKind) {
     }
     assert_answered(&probe, "after the firewall");
 
+    // Whatever happens to the others of a slice, each echo has its own fate, in whatever order they leave.
+    sh("nft 'add table inet t; add chain inet t o { type filter hook output priority 0; }; \
+        add rule inet t o ip daddr 10.9.0.97 drop; add rule inet t o ip6 daddr fd09::97 drop'");
+    let no_route = Echo::Unknown(Cause::NoRoute);
+    let refused = Echo::Unknown(Cause::OutputRefused);
+    let lost = Echo::Lost(Loss::NoReply);
+    let v4 = [("10.9.0.97", refused), ("10.77.0.1", no_route), ("10.9.0.99", lost), ("10.77.0.2", no_route)];
+    let v6 = [("fd09::97", refused), ("fd77::1", no_route), ("fd09::99", lost), ("fe80::2%77", no_route)];
+    for turn in 0..4 {
+        let (mut v4, mut v6) = (v4, v6);
+        (v4.rotate_left(turn), v6.rotate_left(turn));
+        let (addresses, fates): (Vec<&str>, Vec<Echo>) = v4.into_iter().chain(v6).unzip();
+        for ((address, fate), echoes) in addresses.iter().zip(fates).zip(ask(&probe, &addresses, settings(1, 0, 300))) {
+            assert_eq!(echoes, [fate], "turn {turn}: {address}");
+        }
+    }
+    sh("nft delete table inet t");
+
     sh("ip link set v0 down");
     assert_unknown(&probe, &NEIGHBOURS, Cause::NoRoute, "link down");
     sh("ip addr flush dev v0 && sleep 0.2");

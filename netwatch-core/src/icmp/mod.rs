@@ -2,14 +2,15 @@
 //!
 //! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
 //! and testable without a network: `wire` and `quote` (bytes), `cookie` and `keys` (whose is it?), `inflight` with `slot`
-//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `pulse` and `doubt` (when we
-//! could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
+//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `pulse`, `drops` and `doubt` (when
+//! we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
 mod batches;
 mod clock;
 mod cookie;
 mod counters;
 mod doubt;
+mod drops;
 mod engine;
 #[cfg(feature = "test-util")]
 pub mod exposed;
