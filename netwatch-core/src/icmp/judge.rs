@@ -8,6 +8,7 @@ use super::cookie::Cookies;
 use super::counters::Count;
 use super::inflight::{Answer, InFlight};
 use super::keys::Keys;
+use super::stamps::Arrival;
 use super::wire::{Complaint, PAYLOAD, WireKey};
 use crate::model::{Loss, Mono, PayloadRule};
 
@@ -28,7 +29,7 @@ impl Judge<'_> {
         from: SocketAddr,
         wire: WireKey,
         payload: &[u8],
-        arrival: impl FnOnce(Mono) -> Mono,
+        arrival: impl FnOnce(Mono) -> Arrival,
     ) -> Judgement {
         let key = self.keys.find(wire);
         if let Some(stamp) = self.cookies.open(payload, from.ip()) {

@@ -13,7 +13,7 @@ use super::inflight::{Departure, InFlight};
 use super::judge::{Judge, Judgement};
 use super::keys::Keys;
 use super::socket::{Channel, SocketKind, cause_of};
-use super::stamps::{Clocks, departure};
+use super::stamps::{Arrival, Clocks, departure};
 use super::sys::{BATCH, Ingoing, Outgoing, Packet};
 use super::wire::{self, Incoming, Reject};
 use crate::model::{Cause, Echo, Family, Loss, Mono};
@@ -211,7 +211,7 @@ fn arrived(
     channel: &Channel,
     judge: &mut Judge<'_>,
     packet: &Packet<'_>,
-    arrival: impl FnOnce(Mono) -> Mono,
+    arrival: impl FnOnce(Mono) -> Arrival,
 ) -> Result<Option<Judgement>, Reject> {
     if packet.is_cut {
         return Ok(Some((Count::NotOurs, None)));

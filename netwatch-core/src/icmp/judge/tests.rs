@@ -65,7 +65,7 @@ impl World {
 
     fn judge(&mut self, from: SocketAddr, wire: WireKey, payload: &[u8], at: Mono) -> Count {
         let mut judge = Judge { inflight: &mut self.inflight, keys: &self.keys, cookies: &self.cookies };
-        judge.reply(from, wire, payload, |_| at).0
+        judge.reply(from, wire, payload, |_| Arrival::known(at)).0
     }
 
     /// An honest reply to the echo of this place, at this time.
@@ -289,6 +289,23 @@ fn what_was_never_sent_cannot_be_answered() {
     let wire = world.keys.assign(stamp.key, |_| false).unwrap();
     assert_eq!(world.judge(honest(), wire, &payload, ms(120)), Count::Late);
     assert_eq!(world.end().replies(), 0);
+}
+
+/// The wall clock was set while the echo was under way, so only the time at which the reply was read is known.
+#[test]
+fn a_reply_that_seems_late_after_a_clock_step_is_unknown() {
+    for (seen, read) in [(500, Count::Replies), (505, Count::Late)] {
+        let mut world = world();
+        let (echo, wire, payload) = world.sent[0];
+        let mut judge = Judge { inflight: &mut world.inflight, keys: &world.keys, cookies: &world.cookies };
+        let arrival = |_| Arrival { at: ms(seen), is_known: false };
+        assert_eq!(judge.reply(echo.to, wire, &payload, arrival).0, read);
+        let fate = match read {
+            Count::Replies => Echo::Reply(Rtt::from_duration(TIMEOUT)),
+            _ => Echo::Unknown(Cause::Stalled),
+        };
+        assert_eq!(echoes(&world.end())[0], fate);
+    }
 }
 
 #[test]
