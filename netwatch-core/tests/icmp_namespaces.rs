@@ -202,7 +202,8 @@ fn send_errors(kind: SocketKind) {
     let v6 = [("fd09::97", refused), ("fd77::1", no_route), ("fd09::99", lost), ("fe80::2%77", no_route)];
     for turn in 0..4 {
         let (mut v4, mut v6) = (v4, v6);
-        (v4.rotate_left(turn), v6.rotate_left(turn));
+        v4.rotate_left(turn);
+        v6.rotate_left(turn);
         let (addresses, fates): (Vec<&str>, Vec<Echo>) = v4.into_iter().chain(v6).unzip();
         for ((address, fate), echoes) in addresses.iter().zip(fates).zip(ask(&probe, &addresses, settings(1, 0, 300))) {
             assert_eq!(echoes, [fate], "turn {turn}: {address}");

@@ -1,6 +1,7 @@
 //! Is this packet an answer? Promise 7: only with the right source, identifier, sequence, cookie and checksum, in time.
 //!
-//! Every refusal has a name of its own and is counted under it. An ICMP error never decides; it explains a loss.
+//! Every refusal is counted under the name of its reason; a reply longer than any of ours is [`Count::NotOurs`] before it
+//! gets here. An ICMP error never decides; it explains a loss.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -137,6 +137,34 @@ async fn a_reply_across_a_step_of_the_wall_clock_counts() {
     }
 }
 
+/// Ends the engine's thread as a panic would: in the middle of the checks, without a last word.
+#[tokio::test]
+async fn an_engine_that_ended_knows_nothing_of_any_check() {
+    let probe = open();
+    assert!(probe.is_alive());
+    let mut slow = quick(2);
+    slow.spacing = Duration::from_secs(5);
+    let (checks, out) = ([check(0, "127.0.0.1", &quick(1)), check(1, "127.0.0.2", &slow)], Collected::default());
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        probe.handover.stop();
+    };
+    tokio::join!(probe.check_many(&checks, &out), kill);
+    let mut samples = out.0.into_inner().unwrap();
+    samples.sort_by_key(|(id, _)| *id);
+    let failed = [Echo::Unknown(Cause::ProbeFailed); 2].into_iter().collect();
+    assert_eq!((samples.len(), samples[0].1.replies()), (2, 1));
+    assert_eq!(samples[1].1.echoes, failed, "the one under way");
+    assert_eq!(probe.check(&checks[1]).await.echoes, failed, "and those after it");
+    for _ in 0..200 {
+        if !probe.is_alive() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("an engine that knows nothing is not alive");
+}
+
 #[tokio::test]
 async fn a_check_of_nothing_returns() {
     open().check_many(&[], &Collected::default()).await;

@@ -121,6 +121,14 @@ fn another_link_does_not_count_for_a_link_local_address() {
 }
 
 #[test]
+fn a_cut_payload_from_another_link_never_counts() {
+    let mut world = world_at("[fe80::1%3]:0", PayloadRule::Any);
+    let (_, wire, payload) = world.sent[0];
+    assert_eq!(world.judge("[fe80::1%4]:0".parse().unwrap(), wire, &payload[..8], ms(5)), Count::Truncated);
+    assert_eq!(world.judge("[fe80::1%3]:0".parse().unwrap(), wire, &payload[..8], ms(5)), Count::Replies);
+}
+
+#[test]
 fn another_identifier_or_sequence_does_not_count() {
     let mut world = world();
     let (_, wire, payload) = world.sent[0];
@@ -234,6 +242,13 @@ fn a_reply_after_its_check_is_late_or_a_duplicate_but_never_the_next_checks() {
         }
         assert!(world.inflight.cancel(world.slot, 0));
     }
+}
+
+#[test]
+fn a_reply_to_a_cancelled_check_is_late() {
+    let mut world = world();
+    assert!(world.inflight.cancel(world.slot, 0));
+    assert_eq!(world.answer(0, ms(5)), Count::Late);
 }
 
 #[test]
