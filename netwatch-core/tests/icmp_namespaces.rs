@@ -198,8 +198,8 @@ fn send_errors(kind: SocketKind) {
     let no_route = Echo::Unknown(Cause::NoRoute);
     let refused = Echo::Unknown(Cause::OutputRefused);
     let lost = Echo::Lost(Loss::NoReply);
-    let v4 = [("10.9.0.97", refused), ("10.77.0.1", no_route), ("10.9.0.99", lost), ("10.77.0.2", no_route)];
-    let v6 = [("fd09::97", refused), ("fd77::1", no_route), ("fd09::99", lost), ("fe80::2%77", no_route)];
+    let v4 = [("10.9.0.97", refused), ("10.9.0.99", lost), ("10.77.0.1", no_route), ("10.77.0.2", no_route)];
+    let v6 = [("fd09::97", refused), ("fd09::99", lost), ("fd77::1", no_route), ("fe80::2%77", no_route)];
     for turn in 0..4 {
         let (mut v4, mut v6) = (v4, v6);
         v4.rotate_left(turn);

@@ -148,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn a_small_step_makes_no_plausible_rtt() {
+        let mut clocks = Clocks::new(reading(1_000, WALL));
+        clocks.observe(reading(2_000, WALL - 400_000));
+        assert_eq!(clocks.arrival(Some(WALL + 1_500_000), mono(1_000), mono(2_100)), seen_at(2_100));
+    }
+
+    #[test]
     fn an_impossible_stamp_is_not_believed() {
         let clocks = Clocks::new(reading(1_000, WALL));
         for stamp in [Some(WALL - 1), Some(WALL + 99_000_000_000), Some(i64::MIN), Some(i64::MAX), None] {
