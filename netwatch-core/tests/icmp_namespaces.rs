@@ -192,6 +192,25 @@ fn send_errors(kind: SocketKind) {
     }
     assert_answered(&probe, "after the firewall");
 
+    // Whatever happens to the others of a slice, each echo has its own fate, in whatever order they leave.
+    sh("nft 'add table inet t; add chain inet t o { type filter hook output priority 0; }; \
+        add rule inet t o ip daddr 10.9.0.97 drop; add rule inet t o ip6 daddr fd09::97 drop'");
+    let no_route = Echo::Unknown(Cause::NoRoute);
+    let refused = Echo::Unknown(Cause::OutputRefused);
+    let lost = Echo::Lost(Loss::NoReply);
+    let v4 = [("10.9.0.97", refused), ("10.9.0.99", lost), ("10.77.0.1", no_route), ("10.77.0.2", no_route)];
+    let v6 = [("fd09::97", refused), ("fd09::99", lost), ("fd77::1", no_route), ("fe80::2%77", no_route)];
+    for turn in 0..4 {
+        let (mut v4, mut v6) = (v4, v6);
+        v4.rotate_left(turn);
+        v6.rotate_left(turn);
+        let (addresses, fates): (Vec<&str>, Vec<Echo>) = v4.into_iter().chain(v6).unzip();
+        for ((address, fate), echoes) in addresses.iter().zip(fates).zip(ask(&probe, &addresses, settings(1, 0, 300))) {
+            assert_eq!(echoes, [fate], "turn {turn}: {address}");
+        }
+    }
+    sh("nft delete table inet t");
+
     sh("ip link set v0 down");
     assert_unknown(&probe, &NEIGHBOURS, Cause::NoRoute, "link down");
     sh("ip addr flush dev v0 && sleep 0.2");
@@ -257,6 +276,44 @@ fn stopped(kind: SocketKind) {
     assert_answered(&probe, "afterwards");
 }
 
+/// Wakes the asking thread, and makes the engine's thread stand still in the middle of its work.
+struct Sleepy(std::thread::Thread);
+
+impl std::task::Wake for Sleepy {
+    fn wake(self: Arc<Self>) {
+        if std::thread::current().name() == Some("netwatch-icmp") {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        self.0.unpark();
+    }
+}
+
+/// Hazard 22, in the middle of the engine's work instead of in its sleep: the first result is told by a slow waker.
+fn stopped_at_work(kind: SocketKind) {
+    let probe = open(kind);
+    let settings = Arc::new(settings(1, 0, 400));
+    let at = now().plus(Duration::from_millis(30));
+    let check = |n: usize, address: &str| {
+        let place = with_zone(address).parse().unwrap();
+        Check::new(CheckId::new(n as u64), TargetId::from_index(n), address, place, at, Arc::clone(&settings))
+    };
+    let checks = ["10.9.0.2", "10.9.0.99", "fd09::99"].iter().enumerate().map(|(n, address)| check(n, address));
+    let (checks, out): (Vec<Check>, Collected) = (checks.collect(), Collected::default());
+    let waker = std::task::Waker::from(Arc::new(Sleepy(std::thread::current())));
+    let mut asking = probe.check_many(&checks, &out);
+    while asking.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending() {
+        std::thread::park();
+    }
+    drop(asking);
+    let mut samples = out.0.into_inner().unwrap();
+    samples.sort_by_key(|(id, _)| *id);
+    let all: Vec<Echo> = samples.iter().flat_map(|(_, sample)| sample.echoes.iter().collect::<Vec<_>>()).collect();
+    assert!(matches!(all[0], Echo::Reply(_)), "{all:?}");
+    assert_eq!(all[1..], [Echo::Unknown(Cause::Stalled); 2], "who knows what came meanwhile");
+    assert!(probe.counters().stalls >= 1);
+    assert_answered(&probe, "afterwards");
+}
+
 /// Hazard 16: a full queue at our own interface drops our echoes.
 fn full_queue(kind: SocketKind) {
     let probe = open(kind);
@@ -292,6 +349,8 @@ in_a_namespace! {
     a_dead_neighbour_is_lost_with_ping_sockets: "e", dead_neighbour(SocketKind::Ping);
     a_pause_is_no_loss_with_raw_sockets: "x", stopped(SocketKind::Raw);
     a_pause_is_no_loss_with_ping_sockets: "y", stopped(SocketKind::Ping);
+    a_pause_at_work_is_no_loss_with_raw_sockets: "v", stopped_at_work(SocketKind::Raw);
+    a_pause_at_work_is_no_loss_with_ping_sockets: "w", stopped_at_work(SocketKind::Ping);
     a_full_queue_is_unknown_with_raw_sockets: "k", full_queue(SocketKind::Raw);
     a_full_queue_is_unknown_with_ping_sockets: "l", full_queue(SocketKind::Ping);
     a_routers_refusal_is_loss_with_raw_sockets: "p", prohibited_by_a_router(SocketKind::Raw);

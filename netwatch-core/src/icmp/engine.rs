@@ -17,6 +17,7 @@ use super::handover::{Command, Inbox, Submission};
 use super::inflight::{InFlight, SLACK};
 use super::lane::{Desk, Lane};
 use super::pacer::Pacer;
+use super::pulse::{Pulse, STALL};
 use super::stamps::Clocks;
 use super::sys;
 use super::wheel::Wheel;
@@ -26,9 +27,6 @@ use crate::model::{Cause, Mono, Sample};
 const GRACE: Duration = Duration::from_millis(10);
 /// The longest sleep while an echo is under way: an interruption is noticed within this and the next.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
-/// Waking up later than this is no matter of scheduling: the machine or the process stood still, and the network with it, for
-/// all we know. What was due meanwhile and did not come is unknown.
-const STALL: Duration = Duration::from_millis(250);
 
 pub(super) struct Engine {
     inbox: Inbox,
@@ -38,8 +36,9 @@ pub(super) struct Engine {
     batches: Batches,
     pacer: Pacer,
     timeouts: Wheel,
+    pulse: Pulse,
     stalls: Doubts,
-    clocks: Clocks,
+    pub(super) clocks: Clocks,
     tally: Arc<Tally>,
     touched: Vec<u32>,
     due: Vec<(Mono, u32)>,
@@ -55,6 +54,7 @@ impl Engine {
             batches: Batches::default(),
             pacer: Pacer::new(reading.after),
             timeouts: Wheel::new(reading.after),
+            pulse: Pulse::new(reading.after, clock::boot()),
             stalls: Doubts::default(),
             clocks: Clocks::new(reading),
             tally,
@@ -66,19 +66,15 @@ impl Engine {
     /// Runs until it is told to stop, or nobody is left who could.
     pub(super) fn run(mut self) {
         sys::sleep_precisely();
-        let mut last = clock::mono();
-        let mut planned: Option<Mono> = None;
-        let mut drained = last;
+        let mut drained = clock::mono();
         loop {
             let now = clock::mono();
-            if planned.is_some_and(|planned| now.since(planned) > STALL) {
-                self.stalls.add(last, now, Cause::Stalled);
-                self.tally.add(Count::Stalls, 1);
-            }
             if !self.listen() {
                 return;
             }
-            if self.receive() {
+            let is_all = self.receive();
+            self.beat(Mono::ZERO);
+            if is_all {
                 drained = now;
                 self.settle(now);
             } else if now.since(drained) > STALL {
@@ -91,8 +87,19 @@ impl Engine {
             if self.inflight.is_idle() {
                 drained = clock::mono();
             }
-            last = now;
-            planned = self.sleep();
+            self.beat(Mono::ZERO);
+            match self.sleep() {
+                Some(planned) => self.beat(planned),
+                None => self.pulse.rest(clock::mono(), clock::boot()),
+            }
+        }
+    }
+
+    /// Looks whether the engine stood still since the last time; `planned` is when a sleep since then was to end.
+    fn beat(&mut self, planned: Mono) {
+        if let Some((from, to)) = self.pulse.beat(clock::mono(), clock::boot(), planned) {
+            self.stalls.add(from, to, Cause::Stalled);
+            self.tally.add(Count::Stalls, 1);
         }
     }
 
@@ -195,7 +202,9 @@ impl Engine {
                 lane.send(&mut desk);
             }
             self.conclude();
+            self.beat(Mono::ZERO);
             self.receive();
+            self.beat(Mono::ZERO);
         }
     }
 
@@ -223,7 +232,7 @@ impl Engine {
             } else if !self.timeouts.is_armed(slot)
                 && let Some(deadline) = self.inflight.deadline(slot)
             {
-                self.timeouts.arm(slot, deadline.plus(GRACE));
+                self.timeouts.arm(slot, Wheel::not_before(deadline.plus(GRACE)));
             }
         }
     }

@@ -8,6 +8,7 @@ use super::counters::Count;
 use super::inflight::InFlight;
 use super::judge::Judge;
 use super::keys::Keys;
+use super::stamps::Arrival;
 use super::wire::{self, Incoming};
 use crate::model::{Echo, Loss, Mono, PayloadRule, Settings, TargetId};
 use crate::probe::{Check, CheckId};
@@ -77,7 +78,7 @@ impl Table {
         let mut judge = Judge { inflight: &mut self.inflight, keys: &self.keys, cookies: &self.cookies.0 };
         match wire::decode_raw_v4(packet) {
             Ok((from, Incoming::Reply { key, payload })) => {
-                judge.reply(SocketAddr::from((from, 0)), key, payload, |sent| sent).0 == Count::Replies
+                judge.reply(SocketAddr::from((from, 0)), key, payload, Arrival::known).0 == Count::Replies
             }
             Ok((_, Incoming::Error(complaint))) => {
                 judge.complaint(&complaint);

@@ -4,7 +4,7 @@
 //! woken 20 times a second at most. Nothing here belongs to an executor.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
@@ -91,9 +91,9 @@ impl Ticket<'_> {
     /// Moves what has finished into `into`; ready when something did or the slice is over, which `true` tells.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, into: &mut Vec<(CheckId, Sample)>) -> Poll<bool> {
         self.shared.waker.register(context.waker());
-        let mut done = self.shared.lock();
-        into.append(&mut done.samples);
-        self.is_over = done.is_over;
+        // Looked at first: what was finished before the end is in `samples` by then.
+        self.is_over = self.shared.is_over.load(Ordering::Acquire);
+        into.append(&mut self.shared.lock());
         if self.is_over || !into.is_empty() { Poll::Ready(self.is_over) } else { Poll::Pending }
     }
 }
@@ -113,13 +113,13 @@ pub(super) struct Results(Arc<Shared>);
 impl Results {
     /// Hands over the samples, unless the other side holds the lock just now: the engine never waits.
     pub(super) fn offer(&self, samples: &mut Vec<(CheckId, Sample)>) -> bool {
-        let mut done = match self.0.done.try_lock() {
-            Ok(done) => done,
+        let mut finished = match self.0.samples.try_lock() {
+            Ok(finished) => finished,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        done.samples.append(samples);
-        drop(done);
+        finished.append(samples);
+        drop(finished);
         self.0.waker.wake();
         true
     }
@@ -127,7 +127,7 @@ impl Results {
 
 impl Drop for Results {
     fn drop(&mut self) {
-        self.0.lock().is_over = true;
+        self.0.is_over.store(true, Ordering::Release);
         self.0.waker.wake();
     }
 }
@@ -135,17 +135,12 @@ impl Drop for Results {
 #[derive(Debug, Default)]
 struct Shared {
     waker: AtomicWaker,
-    done: Mutex<Done>,
+    samples: Mutex<Vec<(CheckId, Sample)>>,
+    is_over: AtomicBool,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Done> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(CheckId, Sample)>> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[derive(Debug, Default)]
-struct Done {
-    samples: Vec<(CheckId, Sample)>,
-    is_over: bool,
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::cookie::Stamp;
 use super::keys::{EchoKey, MOST_SLOTS};
 use super::slot::{EchoState, Slot};
+use super::stamps::Arrival;
 use crate::model::{Cause, Echo, Loss, Mono, PayloadRule, Rtt, Sample};
 use crate::probe::{Check, CheckId};
 
@@ -127,8 +128,9 @@ impl InFlight {
         Some((Stamp { key, generation: slot.generation, ping }, slot.address, slot.rule))
     }
 
-    /// A reply that proved to be ours. `arrival` tells when it came, given when the echo was sent.
-    pub(super) fn answer(&mut self, stamp: Stamp, arrival: impl FnOnce(Mono) -> Mono) -> Answer {
+    /// A reply that proved to be ours. `arrival` tells when it came, given when the echo was sent. One that seems late only
+    /// because nobody knows when it came makes its echo doubtful.
+    pub(super) fn answer(&mut self, stamp: Stamp, arrival: impl FnOnce(Mono) -> Arrival) -> Answer {
         let Some(slot) = self.slots.get_mut(stamp.key.slot() as usize) else { return Answer::Late };
         if stamp.generation != slot.generation {
             let previous = stamp.generation.wrapping_add(1) == slot.generation;
@@ -140,8 +142,11 @@ impl InFlight {
             _ => return Answer::Late,
         }
         let Some(sent) = slot.sent_at(stamp.ping) else { return Answer::Late };
-        let arrived = arrival(sent);
+        let Arrival { at: arrived, is_known } = arrival(sent);
         if arrived.since(sent) > slot.timeout {
+            if !is_known {
+                slot.doubt(stamp.ping, Cause::Stalled);
+            }
             return Answer::Late;
         }
         slot.last_reply = slot.last_reply.max(Some(arrived));

@@ -1,6 +1,7 @@
 //! Is this packet an answer? Promise 7: only with the right source, identifier, sequence, cookie and checksum, in time.
 //!
-//! Every refusal has a name of its own and is counted under it. An ICMP error never decides; it explains a loss.
+//! Every refusal is counted under the name of its reason; a reply longer than any of ours is [`Count::NotOurs`] before it
+//! gets here. An ICMP error never decides; it explains a loss.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,6 +9,7 @@ use super::cookie::Cookies;
 use super::counters::Count;
 use super::inflight::{Answer, InFlight};
 use super::keys::Keys;
+use super::stamps::Arrival;
 use super::wire::{Complaint, PAYLOAD, WireKey};
 use crate::model::{Loss, Mono, PayloadRule};
 
@@ -28,7 +30,7 @@ impl Judge<'_> {
         from: SocketAddr,
         wire: WireKey,
         payload: &[u8],
-        arrival: impl FnOnce(Mono) -> Mono,
+        arrival: impl FnOnce(Mono) -> Arrival,
     ) -> Judgement {
         let key = self.keys.find(wire);
         if let Some(stamp) = self.cookies.open(payload, from.ip()) {

@@ -15,6 +15,9 @@ const COUNTER_MASK: u16 = (1 << COUNTER_BITS) - 1;
 const RING: usize = 1 << 16;
 const NOBODY: u32 = u32::MAX;
 
+/// How many places in a row may be taken before an echo gets none; the next one looks further on.
+const LONGEST_SEARCH: usize = 256;
+
 /// A slot and the counter of one of its echoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EchoKey(pub(super) u32);
@@ -54,22 +57,24 @@ impl Keys {
         Keys::Ping { ident, next: first, ring: vec![NOBODY; RING].into() }
     }
 
-    /// What `key` goes out under. `None` if that is still `taken` by an earlier echo (ping sockets only).
-    pub(super) fn assign(&mut self, key: EchoKey, taken: impl FnOnce(EchoKey) -> bool) -> Option<WireKey> {
+    /// What `key` goes out under, beside what is still `taken` by an earlier echo. `None` if too much is (ping sockets only).
+    pub(super) fn assign(&mut self, key: EchoKey, taken: impl Fn(EchoKey) -> bool) -> Option<WireKey> {
         match self {
             Keys::Raw { veil } => {
                 let [i0, i1, s0, s1] = (key.0 ^ *veil).to_be_bytes();
                 Some(WireKey { ident: u16::from_be_bytes([i0, i1]), seq: u16::from_be_bytes([s0, s1]) })
             }
             Keys::Ping { ident, next, ring } => {
-                let place = ring.get_mut(usize::from(*next))?;
-                if *place != NOBODY && taken(EchoKey(*place)) {
-                    return None;
+                for _ in 0..LONGEST_SEARCH {
+                    let seq = *next;
+                    *next = next.wrapping_add(1);
+                    let place = ring.get_mut(usize::from(seq))?;
+                    if *place == NOBODY || !taken(EchoKey(*place)) {
+                        *place = key.0;
+                        return Some(WireKey { ident: *ident, seq });
+                    }
                 }
-                *place = key.0;
-                let wire = WireKey { ident: *ident, seq: *next };
-                *next = next.wrapping_add(1);
-                Some(wire)
+                None
             }
         }
     }
@@ -116,6 +121,19 @@ mod tests {
         assert_eq!(keys.find(WireKey { ident: 9, seq: 65_529 }), Some(EchoKey::new(65_535, 7)));
         assert_eq!(keys.assign(EchoKey::new(1, 8), |_| true), None);
         assert!(keys.assign(EchoKey::new(1, 8), |_| false).is_some());
+    }
+
+    #[test]
+    fn slow_targets_keep_their_keys_and_hold_up_nobody() {
+        let mut keys = Keys::ping(9, 0);
+        for n in 0..65_536_u32 {
+            keys.assign(EchoKey::new(n, 7), |_| true).unwrap();
+        }
+        let slow = |key: EchoKey| key.slot() < 300 || key.slot() == 400;
+        assert_eq!(keys.assign(EchoKey::new(70_000, 0), slow), None, "a search has its end");
+        let seqs: Vec<u16> = (0..101).map(|n| keys.assign(EchoKey::new(70_001 + n, 0), slow).unwrap().seq).collect();
+        assert_eq!((seqs[0], seqs[99], seqs[100]), (300, 399, 401));
+        assert_eq!(keys.find(WireKey { ident: 9, seq: 400 }), Some(EchoKey::new(400, 7)));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use super::clock;
 use super::cookie::Cookies;
 use super::counters::{Count, Tally};
 use super::doubt::Doubts;
+use super::drops::Drops;
 use super::inflight::{Departure, InFlight};
 use super::judge::{Judge, Judgement};
 use super::keys::Keys;
 use super::socket::{Channel, SocketKind, cause_of};
-use super::stamps::{Clocks, departure};
+use super::stamps::{Arrival, Clocks, departure};
 use super::sys::{BATCH, Ingoing, Outgoing, Packet};
 use super::wire::{self, Incoming, Reject};
 use crate::model::{Cause, Echo, Family, Loss, Mono};
@@ -41,8 +42,7 @@ pub(super) struct Lane {
     /// Slot and place in its check of each packet in `outgoing`.
     leaving: Vec<(u32, u16)>,
     ingoing: Ingoing,
-    dropped: u32,
-    bad_checksums: u64,
+    drops: Drops,
     looked: Mono,
     /// When the receive buffer overflowed.
     pub(super) overflows: Doubts,
@@ -55,8 +55,7 @@ impl Lane {
             SocketKind::Ping => Keys::ping(channel.ident, veil as u16),
         };
         Lane {
-            dropped: channel.drops(),
-            bad_checksums: channel.bad_checksums(),
+            drops: Drops::new(channel.drops(), channel.bad_checksums(), now),
             channel,
             keys,
             cookies,
@@ -93,22 +92,26 @@ impl Lane {
 
     /// Sends the batch and notes for every echo whether and when it left.
     pub(super) fn send(&mut self, desk: &mut Desk<'_>) {
-        let mut refusals = if self.outgoing.len() > 0 { self.channel.hidden_refusals() } else { return };
+        if self.outgoing.len() == 0 {
+            return;
+        }
+        // Where the kernel hides what it refused, one packet a call: only so is it known which one it was.
+        let most = if self.channel.hides_refusals() { 1 } else { BATCH };
+        let mut refusals = self.channel.hidden_refusals();
         let mut place = 0;
         let mut has_retried = false;
         while place < self.outgoing.len() {
             let before = clock::mono();
-            let result = self.outgoing.send(self.channel.sender(), place);
+            let result = self.outgoing.send(self.channel.sender(), place, most);
             let after = clock::mono();
-            let new_refusals = self.channel.hidden_refusals().saturating_sub(refusals);
-            refusals = refusals.saturating_add(new_refusals);
+            let earlier = std::mem::replace(&mut refusals, self.channel.hidden_refusals());
             match result {
                 Ok(count) => {
                     let left = self.leaving.iter().skip(place).take(count).enumerate();
-                    // A batch that ended early was stopped by an error that is not hidden: that echo is tried next.
-                    let open = u64::from(place.saturating_add(count) < self.outgoing.len());
-                    let refused = new_refusals > open;
-                    let fate = if refused { Echo::Unknown(Cause::OutputRefused) } else { Echo::Lost(Loss::NoReply) };
+                    let fate = match (earlier, refusals) {
+                        (Some(earlier), Some(now)) if earlier == now => Echo::Lost(Loss::NoReply),
+                        _ => Echo::Unknown(Cause::OutputRefused),
+                    };
                     for (nth, (slot, ping)) in left {
                         desk.inflight.sent(*slot, *ping, departure(nth, count, before, after), fate);
                         desk.touched.push(*slot);
@@ -156,18 +159,13 @@ impl Lane {
 
     /// Asks the kernel whether it dropped replies since the last time.
     pub(super) fn look_for_overflow(&mut self, now: Mono, tally: &Tally) {
-        let dropped = self.channel.drops();
-        let new = dropped.wrapping_sub(self.dropped);
-        if new > 0 {
-            let bad_checksums = self.channel.bad_checksums();
-            let explained = u64::from(new).min(bad_checksums.saturating_sub(self.bad_checksums));
-            let overflowed = u64::from(new) - explained;
-            tally.add(Count::BadChecksum, explained);
-            tally.add(Count::ReceiveOverflow, overflowed);
-            if overflowed > 0 {
+        let channel = &self.channel;
+        if let Some(dropped) = self.drops.look(now, channel.drops(), || channel.bad_checksums()) {
+            tally.add(Count::BadChecksum, dropped.bad_checksum);
+            tally.add(Count::ReceiveOverflow, dropped.overflow);
+            if dropped.is_doubtful {
                 self.overflows.add(self.looked, now, Cause::ReceiveOverflow);
             }
-            (self.dropped, self.bad_checksums) = (dropped, bad_checksums);
         }
         self.looked = now;
     }
@@ -213,7 +211,7 @@ fn arrived(
     channel: &Channel,
     judge: &mut Judge<'_>,
     packet: &Packet<'_>,
-    arrival: impl FnOnce(Mono) -> Mono,
+    arrival: impl FnOnce(Mono) -> Arrival,
 ) -> Result<Option<Judgement>, Reject> {
     if packet.is_cut {
         return Ok(Some((Count::NotOurs, None)));

@@ -2,14 +2,15 @@
 //!
 //! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
 //! and testable without a network: `wire` and `quote` (bytes), `cookie` and `keys` (whose is it?), `inflight` with `slot`
-//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `doubt` (when we could
-//! not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
+//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `pulse`, `drops` and `doubt` (when
+//! we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
 mod batches;
 mod clock;
 mod cookie;
 mod counters;
 mod doubt;
+mod drops;
 mod engine;
 #[cfg(feature = "test-util")]
 pub mod exposed;
@@ -20,6 +21,7 @@ mod keys;
 mod lane;
 mod options;
 mod pacer;
+mod pulse;
 mod quote;
 mod slot;
 mod socket;
@@ -93,6 +95,12 @@ impl IcmpProbe {
         self.tally.snapshot()
     }
 
+    /// Whether the engine's thread runs. It ends only by a defect of its own, which it has told on standard error; from then on
+    /// every check is unknown ([`Cause::ProbeFailed`]), and a new probe has to be opened.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Which kind of socket serves the family; `None` if none could be opened.
     pub fn socket_kind(&self, family: Family) -> Option<SocketKind> {
         let [v4, v6] = self.kinds;
@@ -119,9 +127,7 @@ impl Probe for IcmpProbe {
         let one = Collector::default();
         self.check_many(std::slice::from_ref(check), &one).await;
         let sample = one.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        sample.unwrap_or_else(|| {
-            Sample::unknown(check.target, check.at, clock::mono(), check.settings.pings, Cause::NoResult)
-        })
+        sample.unwrap_or_else(|| failed(check))
     }
 
     async fn check_many(&self, due: &[Check], out: &dyn Report) {
@@ -130,17 +136,29 @@ impl Probe for IcmpProbe {
         }
         let mut ticket = self.handover.submit(due);
         let mut finished = Vec::new();
+        let mut reported = Vec::with_capacity(due.len());
         loop {
             let is_over = poll_fn(|context| ticket.poll(context, &mut finished)).await;
+            reported.extend(finished.iter().map(|(id, _)| *id));
             if !finished.is_empty() {
                 out.report(&finished);
                 finished.clear();
             }
             if is_over {
-                return;
+                break;
             }
         }
+        if reported.len() < due.len() {
+            reported.sort_unstable();
+            let left = due.iter().filter(|check| reported.binary_search(&check.id).is_err());
+            out.report(&left.map(|check| (check.id, failed(check))).collect::<Vec<_>>());
+        }
     }
+}
+
+/// The engine ended before this check did.
+fn failed(check: &Check) -> Sample {
+    Sample::unknown(check.target, check.at, clock::mono(), check.settings.pings, Cause::ProbeFailed)
 }
 
 /// Takes the sample of one check.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::keys::EchoKey;
-use crate::model::{Echo, Echoes, Loss, Mono, PayloadRule, Sample, TargetId};
+use crate::model::{Cause, Echo, Echoes, Loss, Mono, PayloadRule, Sample, TargetId};
 use crate::probe::{Check, CheckId};
 
 const INLINE: usize = 8;
@@ -173,6 +173,13 @@ impl Slot {
         }
     }
 
+    /// An echo that still waits is not lost if nothing more comes, but unknown.
+    pub(super) fn doubt(&mut self, ping: u16, cause: Cause) {
+        if let EchoState::Waiting { late, fate: Echo::Lost(_) } = *self.echo(ping) {
+            self.set(ping, EchoState::Waiting { late, fate: Echo::Unknown(cause) });
+        }
+    }
+
     /// Whether the check before this one had a reply to that echo.
     pub(super) fn was_answered(&self, ping: u16) -> bool {
         ping < REMEMBERED && self.answered_before >> ping & 1 == 1
@@ -183,7 +190,7 @@ impl Slot {
             .map(|ping| match *self.echo(ping) {
                 EchoState::Done(echo) => echo,
                 EchoState::Waiting { fate, .. } => fate,
-                EchoState::Planned => Echo::Unknown(crate::model::Cause::NotSent),
+                EchoState::Planned => Echo::Unknown(Cause::NotSent),
             })
             .collect();
         Sample::new(self.target, self.at, self.ended, echoes).with_last_reply(self.last_reply)

@@ -24,6 +24,9 @@ const ICMP_FILTER: i32 = 1;
 /// `ICMP6_FILTER` (linux/icmpv6.h).
 const ICMP6_FILTER: i32 = 1;
 
+/// What happened to IPv6 in this network namespace.
+const COUNTERS_V6: &str = "/proc/thread-self/net/snmp6";
+
 /// Which kind of socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,7 +47,7 @@ pub(super) struct Channel {
     sender: Option<Socket>,
     /// The identifier that the kernel gave to a ping socket.
     pub(super) ident: u16,
-    /// `/proc/net/snmp6`, for what the sockets of IPv6 do not tell.
+    /// For what the sockets of IPv6 do not tell.
     counters: Option<File>,
 }
 
@@ -86,11 +89,11 @@ impl Channel {
             receiver,
             sender: Some(sender),
             ident: 0,
-            counters: counters_v6(family),
+            counters: File::open(COUNTERS_V6).ok().filter(|_| family == Family::V6),
         })
     }
 
-    /// Opens a ping socket.
+    /// Opens a ping socket; for IPv6 only if it can be known what the kernel refused to send.
     pub(super) fn ping(family: Family, receive_buffer: usize) -> io::Result<Channel> {
         let any: SocketAddr;
         let socket = match family {
@@ -107,18 +110,15 @@ impl Channel {
                 socket
             }
         };
+        let counters = match family {
+            Family::V4 => None,
+            Family::V6 => Some(File::open(COUNTERS_V6)?),
+        };
         prepare_receiver(&socket, receive_buffer)?;
         prepare_sender(&socket)?;
         socket.bind(&any.into())?;
         let ident = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
-        Ok(Channel {
-            family,
-            kind: SocketKind::Ping,
-            receiver: socket,
-            sender: None,
-            ident,
-            counters: counters_v6(family),
-        })
+        Ok(Channel { family, kind: SocketKind::Ping, receiver: socket, sender: None, ident, counters })
     }
 
     pub(super) fn receiver(&self) -> BorrowedFd<'_> {
@@ -137,28 +137,29 @@ impl Channel {
     /// How many ICMPv6 packets with a wrong checksum this machine has seen: a raw socket counts them among its drops.
     pub(super) fn bad_checksums(&self) -> u64 {
         match self.kind {
-            SocketKind::Raw => self.counter("Icmp6InCsumErrors"),
+            SocketKind::Raw => self.counter("Icmp6InCsumErrors").unwrap_or(0),
             SocketKind::Ping => 0,
         }
     }
 
-    /// How many IPv6 packets this machine refused to send. Linux drops the error of a ping socket's send
-    /// (`ping_v6_sendmsg`), so this is the only sign of a firewall that refuses our output.
-    pub(super) fn hidden_refusals(&self) -> u64 {
-        match self.kind {
-            SocketKind::Ping => self.counter("Ip6OutDiscards"),
-            SocketKind::Raw => 0,
-        }
+    /// Whether the kernel says of some packets that it refused that they were sent. For IPv6 ping sockets it does
+    /// (`ping_v6_sendmsg` drops the error).
+    pub(super) fn hides_refusals(&self) -> bool {
+        self.kind == SocketKind::Ping && self.family == Family::V6
     }
 
-    fn counter(&self, name: &str) -> u64 {
+    /// How many packets this machine refused to send, as far as the send itself does not tell. It is the only sign of a firewall
+    /// that refuses our output, and others' packets are counted too; `None` if it cannot be read.
+    pub(super) fn hidden_refusals(&self) -> Option<u64> {
+        if self.hides_refusals() { self.counter("Ip6OutDiscards") } else { Some(0) }
+    }
+
+    fn counter(&self, name: &str) -> Option<u64> {
         let mut text = [0; 8192];
-        let Some(file) = &self.counters else { return 0 };
-        let length = file.read_at(&mut text, 0).unwrap_or(0);
-        let text = text.get(..length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default();
+        let length = self.counters.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = str::from_utf8(text.get(..length)?).ok()?;
         let mut lines = text.lines().map(str::split_whitespace);
-        let value = lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()).flatten());
-        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+        lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()).flatten())?.parse().ok()
     }
 }
 
@@ -198,13 +199,6 @@ fn prepare_receiver(socket: &Socket, buffer: usize) -> io::Result<()> {
 fn prepare_sender(socket: &Socket) -> io::Result<()> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_nonblocking(true)
-}
-
-fn counters_v6(family: Family) -> Option<File> {
-    match family {
-        Family::V6 => File::open("/proc/thread-self/net/snmp6").ok(),
-        Family::V4 => None,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Their difference is measured again with every batch that is received. It changes only when somebody sets the wall
 //! clock (slewing moves both clocks alike) or the machine was suspended; a reply to an echo sent before such a step still
-//! counts, but its arrival is then the time at which this program saw it.
+//! counts, but its arrival is then the time at which this program saw it: its RTT is too long rather than absent, and should
+//! the reply seem late by that, nobody knows whether it was.
 
 use std::time::Duration;
 
@@ -10,6 +11,24 @@ use crate::model::Mono;
 
 /// The difference may seem to change by this much only because the clocks cannot be read at one instant.
 const NOISE_NS: i64 = 50_000;
+
+/// The time of a longer call is not shared out: the thread was interrupted in it, nobody knows where.
+const LONGEST_CALL: Duration = Duration::from_millis(1);
+
+/// When a reply came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) at: Mono,
+    /// It came at that time, rather than at some time before.
+    pub(super) is_known: bool,
+}
+
+impl Arrival {
+    /// It came at exactly this time.
+    pub(super) fn known(at: Mono) -> Arrival {
+        Arrival { at, is_known: true }
+    }
+}
 
 /// Both clocks, read as `CLOCK_MONOTONIC`, `CLOCK_REALTIME`, `CLOCK_MONOTONIC`.
 #[derive(Debug, Clone, Copy)]
@@ -59,24 +78,33 @@ impl Clocks {
 
     /// When the reply to an echo that left at `sent` arrived. `stamp` is the kernel's (nanoseconds since the UNIX epoch), `seen`
     /// the time at which this program read it, which holds where the stamp cannot be trusted.
-    pub(super) fn arrival(&self, stamp: Option<i64>, sent: Mono, seen: Mono) -> Mono {
-        let Some(stamp) = stamp.filter(|_| sent > self.stepped) else { return seen };
-        let stamped = u64::try_from(stamp.saturating_sub(self.offset)).map(Mono::from_nanos);
-        match stamped {
-            Ok(stamped) if stamped <= seen.plus(NOISE) && stamped.plus(NOISE) >= sent => {
-                stamped.clamp(sent, seen.max(sent))
-            }
-            _ => seen,
+    pub(super) fn arrival(&self, stamp: Option<i64>, sent: Mono, seen: Mono) -> Arrival {
+        let unknown = Arrival { at: seen, is_known: false };
+        let Some(stamp) = stamp.filter(|_| sent > self.stepped) else { return unknown };
+        let Ok(stamped) = u64::try_from(stamp.saturating_sub(self.offset)).map(Mono::from_nanos) else {
+            return unknown;
+        };
+        if stamped > seen.plus(NOISE) || stamped.plus(LONGEST_CALL) < sent {
+            return unknown;
         }
+        if stamped.plus(NOISE) < sent {
+            // It left earlier in its call than its share of it says; the RTT is less than that call.
+            return Arrival::known(seen.min(sent.plus(LONGEST_CALL)));
+        }
+        Arrival::known(stamped.clamp(sent, seen.max(sent)))
     }
 }
 
 const NOISE: Duration = Duration::from_nanos(NOISE_NS as u64);
 
 /// When the packet at `place` of a batch of `count` left: the time of the system call is shared out evenly. Each is taken
-/// at the beginning of its share, so that no RTT comes out too short.
+/// at the beginning of its share, so that no RTT comes out too short. In a call that was interrupted, all left at its beginning.
 pub(super) fn departure(place: usize, count: usize, before: Mono, after: Mono) -> Mono {
-    let share = after.since(before).as_nanos() * place as u128 / count.max(1) as u128;
+    let call = after.since(before);
+    if call > LONGEST_CALL {
+        return before;
+    }
+    let share = call.as_nanos() * place as u128 / count.max(1) as u128;
     before.plus(Duration::from_nanos(u64::try_from(share).unwrap_or(0)))
 }
 
@@ -94,11 +122,15 @@ mod tests {
         Reading { before: mono(at_us), real: offset + (at_us * 1_000) as i64, after: mono(at_us) }
     }
 
+    fn seen_at(us: u64) -> Arrival {
+        Arrival { at: mono(us), is_known: false }
+    }
+
     #[test]
     fn a_stamp_becomes_monotonic() {
         let clocks = Clocks::new(reading(1_000, WALL));
         let stamp = WALL + 1_250_000;
-        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), mono(9_000)), mono(1_250));
+        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), mono(9_000)), Arrival::known(mono(1_250)));
     }
 
     #[test]
@@ -106,16 +138,27 @@ mod tests {
         let mut clocks = Clocks::new(reading(1_000, WALL));
         clocks.observe(reading(2_000, WALL - 3_600_000_000_000));
         let stamp = WALL + 1_500_000;
-        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), mono(2_100)), mono(2_100));
+        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), mono(2_100)), seen_at(2_100));
         let stamp = WALL - 3_600_000_000_000 + 2_500_000;
-        assert_eq!(clocks.arrival(Some(stamp), mono(2_200), mono(2_600)), mono(2_500), "exact again after it");
+        assert_eq!(
+            clocks.arrival(Some(stamp), mono(2_200), mono(2_600)),
+            Arrival::known(mono(2_500)),
+            "exact again after it"
+        );
+    }
+
+    #[test]
+    fn a_small_step_makes_no_plausible_rtt() {
+        let mut clocks = Clocks::new(reading(1_000, WALL));
+        clocks.observe(reading(2_000, WALL - 400_000));
+        assert_eq!(clocks.arrival(Some(WALL + 1_500_000), mono(1_000), mono(2_100)), seen_at(2_100));
     }
 
     #[test]
     fn an_impossible_stamp_is_not_believed() {
         let clocks = Clocks::new(reading(1_000, WALL));
-        for stamp in [Some(WALL), Some(WALL + 99_000_000_000), Some(i64::MIN), Some(i64::MAX), None] {
-            assert_eq!(clocks.arrival(stamp, mono(1_000), mono(1_400)), mono(1_400), "{stamp:?}");
+        for stamp in [Some(WALL - 1), Some(WALL + 99_000_000_000), Some(i64::MIN), Some(i64::MAX), None] {
+            assert_eq!(clocks.arrival(stamp, mono(1_000), mono(1_400)), seen_at(1_400), "{stamp:?}");
         }
     }
 
@@ -124,7 +167,23 @@ mod tests {
         let mut clocks = Clocks::new(reading(1_000, WALL));
         let preempted = Reading { before: mono(2_000), real: WALL + 2_000_000, after: mono(9_000) };
         clocks.observe(preempted);
-        assert_eq!(clocks.arrival(Some(WALL + 2_250_000), mono(2_000), mono(9_100)), mono(2_250));
+        assert_eq!(clocks.arrival(Some(WALL + 2_250_000), mono(2_000), mono(9_100)), Arrival::known(mono(2_250)));
+    }
+
+    #[test]
+    fn a_reply_stamped_before_its_share_of_the_call_has_a_bounded_rtt() {
+        let clocks = Clocks::new(reading(10_000, WALL));
+        let arrival = |seen| clocks.arrival(Some(WALL + 9_500_000), mono(10_000), mono(seen));
+        assert_eq!(arrival(10_200), Arrival::known(mono(10_200)));
+        assert_eq!(arrival(900_000), Arrival::known(mono(11_000)));
+        let too_early = clocks.arrival(Some(WALL + 8_999_000), mono(10_000), mono(10_200));
+        assert_eq!(too_early, seen_at(10_200), "no call is that long");
+    }
+
+    #[test]
+    fn an_interrupted_call_is_not_shared_out() {
+        assert_eq!(departure(3, 4, mono(100), mono(1_100)), mono(850));
+        assert_eq!(departure(3, 4, mono(100), mono(1_101)), mono(100));
     }
 
     #[test]

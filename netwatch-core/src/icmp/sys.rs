@@ -82,10 +82,11 @@ impl Outgoing {
         self.data.push((data, length));
     }
 
-    /// Sends the packets from the place `from` on, in one call; how many the kernel took. An error is that of the packet at `from`.
-    pub(super) fn send(&mut self, fd: BorrowedFd<'_>, from: usize) -> io::Result<usize> {
+    /// Sends `most` packets from the place `from` on, in one call; how many the kernel took. An error is that of the packet at
+    /// `from`.
+    pub(super) fn send(&mut self, fd: BorrowedFd<'_>, from: usize, most: usize) -> io::Result<usize> {
         let (mut vectors, mut headers) = ([NO_VECTOR; BATCH], [NO_HEADER; BATCH]);
-        let packets = self.names.iter_mut().zip(&mut self.data).skip(from);
+        let packets = self.names.iter_mut().zip(&mut self.data).skip(from).take(most);
         let mut count: libc::c_uint = 0;
         for (((name, data), vector), header) in packets.zip(&mut vectors).zip(&mut headers) {
             *vector = libc::iovec { iov_base: data.0.as_mut_ptr().cast(), iov_len: data.1 };

@@ -104,20 +104,65 @@ async fn a_dropped_check_leaves_nothing_behind() {
     assert_eq!(probe.check(&check(0, "127.0.0.1", &quick(1))).await.replies(), 1);
 }
 
-#[tokio::test]
-async fn a_missing_address_family_is_unknown_and_the_other_works() {
-    let channels = options::open_channels(&IcmpOptions::default()).unwrap();
-    let [v4, _] = channels;
+/// A probe of IPv4 only, whose engine was changed before it started.
+fn altered(alter: impl FnOnce(&mut engine::Engine)) -> IcmpProbe {
+    let [v4, _] = options::open_channels(&IcmpOptions::default()).expect("these tests need cap_net_raw");
     let now = clock::mono();
     let lanes = [v4.map(|channel| lane::Lane::new(channel, cookie::Cookies::new([1, 2]), 77, now)), None];
     let tally = Arc::new(counters::Tally::default());
     let (handover, inbox) = handover::handover().unwrap();
-    let shared = Arc::clone(&tally);
-    let thread = std::thread::spawn(move || engine::Engine::new(inbox, lanes, shared, 1).run());
-    let probe = IcmpProbe { handover, tally, kinds: [Some(SocketKind::Raw), None], thread: Some(thread) };
+    let mut engine = engine::Engine::new(inbox, lanes, Arc::clone(&tally), 1);
+    alter(&mut engine);
+    let thread = Some(std::thread::spawn(move || engine.run()));
+    IcmpProbe { handover, tally, kinds: [Some(SocketKind::Raw), None], thread }
+}
+
+#[tokio::test]
+async fn a_missing_address_family_is_unknown_and_the_other_works() {
+    let probe = altered(|_| ());
     let sample = probe.check(&check(0, "::1", &quick(3))).await;
     assert_eq!(sample.echoes, [Echo::Unknown(Cause::NoSocket); 3].into_iter().collect());
     assert_eq!(probe.check(&check(1, "127.0.0.1", &quick(3))).await.replies(), 3);
+}
+
+#[tokio::test]
+async fn a_reply_across_a_step_of_the_wall_clock_counts() {
+    for hours in [-1, 1] {
+        let before = clock::both();
+        let stepped = stamps::Reading { real: before.real + hours * 3_600_000_000_000, ..before };
+        let probe = altered(|engine| engine.clocks = stamps::Clocks::new(stepped));
+        let sample = probe.check(&check(0, "127.0.0.1", &quick(3))).await;
+        assert_eq!(sample.replies(), 3, "{hours}: {sample:?}");
+        assert!(sample.median_rtt().unwrap().as_duration() < Duration::from_millis(100), "{sample:?}");
+    }
+}
+
+/// Ends the engine's thread as a panic would: in the middle of the checks, without a last word.
+#[tokio::test]
+async fn an_engine_that_ended_knows_nothing_of_any_check() {
+    let probe = open();
+    assert!(probe.is_alive());
+    let mut slow = quick(2);
+    slow.spacing = Duration::from_secs(5);
+    let (checks, out) = ([check(0, "127.0.0.1", &quick(1)), check(1, "127.0.0.2", &slow)], Collected::default());
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        probe.handover.stop();
+    };
+    tokio::join!(probe.check_many(&checks, &out), kill);
+    let mut samples = out.0.into_inner().unwrap();
+    samples.sort_by_key(|(id, _)| *id);
+    let failed = [Echo::Unknown(Cause::ProbeFailed); 2].into_iter().collect();
+    assert_eq!((samples.len(), samples[0].1.replies()), (2, 1));
+    assert_eq!(samples[1].1.echoes, failed, "the one under way");
+    assert_eq!(probe.check(&checks[1]).await.echoes, failed, "and those after it");
+    for _ in 0..200 {
+        if !probe.is_alive() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("an engine that knows nothing is not alive");
 }
 
 #[tokio::test]

@@ -62,6 +62,12 @@ impl Wheel {
         self.armed += 1;
     }
 
+    /// The first time to arm a timer for that comes out of [`take`](Wheel::take) only when `at` has come: the beginning of the
+    /// next tick. A timer armed for `at` itself comes out up to a tick early.
+    pub(super) fn not_before(at: Mono) -> Mono {
+        Mono::from_nanos(at.as_nanos().div_ceil(1 << TICK_BITS).saturating_mul(1 << TICK_BITS))
+    }
+
     /// Whether [`take`](Wheel::take) was called for this time already.
     pub(super) fn has_passed(&self, at: Mono) -> bool {
         tick(at.as_nanos()) <= self.cursor
@@ -241,6 +247,18 @@ mod tests {
         wheel.disarm(1);
         assert!(wheel.next().is_some_and(|next| next <= ms(5_000)));
         assert_eq!(taken(&mut wheel, ms(5_000)), [0]);
+    }
+
+    #[test]
+    fn a_timer_can_be_kept_from_coming_early() {
+        for nanos in [1, (1 << TICK_BITS) - 1, 1 << TICK_BITS, (1 << TICK_BITS) + 1, 5_000_000] {
+            let at = Mono::from_nanos(nanos);
+            let mut wheel = Wheel::new(ms(0));
+            wheel.arm(0, Wheel::not_before(at));
+            assert!(wheel.next().is_some_and(|next| next >= at), "{nanos}: nobody wakes up for nothing");
+            assert_eq!(taken(&mut wheel, Mono::from_nanos(nanos - 1)), Vec::<u32>::new(), "{nanos}");
+            assert_eq!(taken(&mut wheel, at.plus(std::time::Duration::from_nanos(1 << TICK_BITS))), [0], "{nanos}");
+        }
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn reply(message: &[u8]) -> Result<Incoming<'_>, Reject> {
     let (key, payload) = key_and_payload(message).ok_or(Reject::Malformed)?;
     match message.get(1) {
         Some(0) => Ok(Incoming::Reply { key, payload }),
-        _ => Ok(Incoming::Other),
+        _ => Err(Reject::Malformed),
     }
 }
 

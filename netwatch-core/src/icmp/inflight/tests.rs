@@ -45,7 +45,7 @@ fn a_check_of_thousands_of_pings_keeps_every_echo_apart() {
         inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         assert_eq!(inflight.whose(echo.stamp.key).unwrap().0, echo.stamp);
         if echo.stamp.ping.is_multiple_of(3) {
-            assert_eq!(inflight.answer(echo.stamp, |sent| sent), Answer::Counted);
+            assert_eq!(inflight.answer(echo.stamp, Arrival::known), Answer::Counted);
         }
     }
     inflight.expire(slot, Mono::from_nanos(u64::MAX), |_, _| None);
@@ -96,7 +96,7 @@ proptest! {
                 (0, _) => depart(&mut inflight, &mut stamps, false),
                 (1, _) => depart(&mut inflight, &mut stamps, true),
                 (2, Some(stamp)) => {
-                    counted += usize::from(inflight.answer(stamp, |sent| sent) == Answer::Counted);
+                    counted += usize::from(inflight.answer(stamp, Arrival::known) == Answer::Counted);
                 }
                 (3, Some(stamp)) => inflight.annotate(stamp, Loss::Prohibited),
                 (4, _) => inflight.expire(slot, Mono::from_nanos(3_000_000_000 + u64::from(which) * 10_000_000), |_, _| None),

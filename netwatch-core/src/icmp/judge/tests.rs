@@ -65,7 +65,7 @@ impl World {
 
     fn judge(&mut self, from: SocketAddr, wire: WireKey, payload: &[u8], at: Mono) -> Count {
         let mut judge = Judge { inflight: &mut self.inflight, keys: &self.keys, cookies: &self.cookies };
-        judge.reply(from, wire, payload, |_| at).0
+        judge.reply(from, wire, payload, |_| Arrival::known(at)).0
     }
 
     /// An honest reply to the echo of this place, at this time.
@@ -118,6 +118,14 @@ fn another_link_does_not_count_for_a_link_local_address() {
     let (_, wire, payload) = world.sent[0];
     assert_eq!(world.judge("[fe80::1%4]:0".parse().unwrap(), wire, &payload, ms(5)), Count::ForeignSource);
     assert_eq!(world.judge("[fe80::1%3]:0".parse().unwrap(), wire, &payload, ms(5)), Count::Replies);
+}
+
+#[test]
+fn a_cut_payload_from_another_link_never_counts() {
+    let mut world = world_at("[fe80::1%3]:0", PayloadRule::Any);
+    let (_, wire, payload) = world.sent[0];
+    assert_eq!(world.judge("[fe80::1%4]:0".parse().unwrap(), wire, &payload[..8], ms(5)), Count::Truncated);
+    assert_eq!(world.judge("[fe80::1%3]:0".parse().unwrap(), wire, &payload[..8], ms(5)), Count::Replies);
 }
 
 #[test]
@@ -237,6 +245,13 @@ fn a_reply_after_its_check_is_late_or_a_duplicate_but_never_the_next_checks() {
 }
 
 #[test]
+fn a_reply_to_a_cancelled_check_is_late() {
+    let mut world = world();
+    assert!(world.inflight.cancel(world.slot, 0));
+    assert_eq!(world.answer(0, ms(5)), Count::Late);
+}
+
+#[test]
 fn pings_of_other_programs_are_not_ours() {
     let mut world = world();
     let (_, wire, _) = world.sent[0];
@@ -289,6 +304,23 @@ fn what_was_never_sent_cannot_be_answered() {
     let wire = world.keys.assign(stamp.key, |_| false).unwrap();
     assert_eq!(world.judge(honest(), wire, &payload, ms(120)), Count::Late);
     assert_eq!(world.end().replies(), 0);
+}
+
+/// The wall clock was set while the echo was under way, so only the time at which the reply was read is known.
+#[test]
+fn a_reply_that_seems_late_after_a_clock_step_is_unknown() {
+    for (seen, read) in [(500, Count::Replies), (505, Count::Late)] {
+        let mut world = world();
+        let (echo, wire, payload) = world.sent[0];
+        let mut judge = Judge { inflight: &mut world.inflight, keys: &world.keys, cookies: &world.cookies };
+        let arrival = |_| Arrival { at: ms(seen), is_known: false };
+        assert_eq!(judge.reply(echo.to, wire, &payload, arrival).0, read);
+        let fate = match read {
+            Count::Replies => Echo::Reply(Rtt::from_duration(TIMEOUT)),
+            _ => Echo::Unknown(Cause::Stalled),
+        };
+        assert_eq!(echoes(&world.end())[0], fate);
+    }
 }
 
 #[test]

@@ -166,7 +166,8 @@ fn requests_of_others_and_unknown_kinds_are_no_replies() {
         seal(&mut message);
         assert_eq!(decode_raw_v4(&ip_v4(5, &message)).unwrap().1, Incoming::Other);
     }
-    assert_eq!(decode_v4(&[0, 1, 0, 0, 0, 0, 0, 0]), Ok(Incoming::Other), "a reply has the code 0");
+    assert_eq!(decode_v4(&[0, 1, 0, 0, 0, 0, 0, 0]), Err(Reject::Malformed), "a reply has the code 0");
+    assert_eq!(decode_v6(&[129, 1, 0, 0, 0, 0, 0, 0]), Err(Reject::Malformed), "a reply has the code 0");
     assert_eq!(decode_v6(&[128, 0, 0, 0, 0, 0, 0, 0]), Ok(Incoming::Other));
 }
 
