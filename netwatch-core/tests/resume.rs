@@ -7,7 +7,7 @@ mod story;
 
 use std::time::Duration;
 
-use netwatch_core::{Event, NotifierPolicy, Plan, Settings, Status};
+use netwatch_core::{Cause, Event, NotifierPolicy, Plan, Settings, Status};
 use story::Check::{Answered, Silent, Unknown};
 use story::{Server, Story, now, plan};
 
@@ -199,4 +199,33 @@ fn a_start_under_the_same_plan_changes_nothing_that_is_saved() {
     let mut after = story.saved;
     after.alive_at = before.alive_at;
     assert_eq!(after, before);
+}
+
+#[test]
+fn a_cause_that_changes_is_told_of() {
+    let mut story = Story::new(told_by("noc", &["a"]));
+    story.check("a", Answered);
+    let mut story = Story::go_on(told_by("noc", &["a"]), story.saved, 100);
+    story.checks("a", &[Unknown, Unknown]);
+    let told: Vec<Status> = story.transitions.iter().map(|(_, _, to)| *to).collect();
+    assert_eq!(told, [Status::Unknown], "from starting to no_route, once");
+    assert_eq!(story.monitor.start(now(story.seconds)).targets[0].cause, Some(Cause::NoRoute));
+}
+
+#[test]
+fn a_stop_while_a_device_recovers_does_not_begin_its_settling_anew() {
+    let settling = || plan(&["a"], |settings, _| settings.tolerance = Duration::ZERO);
+    let mut story = Story::new(settling());
+    story.check("a", Silent);
+    story.pass(60);
+    story.checks("a", &[Answered; 6]);
+    story.monitor.handle_stop(now(story.seconds));
+    story.carry_out();
+    let mut story = Story::go_on(settling(), story.saved, 125);
+    story.checks("a", &[Answered, Answered, Answered, Answered, Answered]);
+    let closed = story.events.iter().find_map(|event| match event {
+        Event::OutageClosed(_, outage) => outage.closed,
+        _ => None,
+    });
+    assert!(closed.is_some_and(|closed| closed <= now(70).wall), "it has answered since second 70: {closed:?}");
 }

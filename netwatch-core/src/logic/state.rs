@@ -61,7 +61,7 @@ struct Open {
 /// What a sample changed.
 #[derive(Debug, Default)]
 pub(super) struct Change {
-    /// The status before, if it changed.
+    /// The status before, if it or the cause of its being unknown changed.
     pub(super) from: Option<Status>,
     pub(super) opened: bool,
     pub(super) due: bool,
@@ -111,8 +111,8 @@ impl TargetState {
             Box::new(Open {
                 outage,
                 silent_for: saved.silent_for,
-                answered_for: Duration::ZERO,
-                answering_since: None,
+                answered_for: saved.answered_for,
+                answering_since: matches!(saved.status, Status::Ok | Status::Warning).then_some(saved.since),
                 saved_progress: saved.silent_for,
             })
         });
@@ -163,7 +163,7 @@ impl TargetState {
         settings: &Settings,
         number: impl FnOnce() -> u64,
     ) -> Change {
-        let before = self.status;
+        let (before, cause) = (self.status, self.cause);
         self.checked = true;
         let mut change = Change::default();
         match Verdict::of(sample) {
@@ -174,8 +174,8 @@ impl TargetState {
                 self.become_unknown(now.wall_at(sample.ended), cause);
             }
         }
-        change.from = (self.status != before).then_some(before);
-        change.save |= change.from.is_some();
+        change.from = (self.status != before || self.cause != cause).then_some(before);
+        change.save |= self.status != before;
         change
     }
 

@@ -10,7 +10,7 @@ use super::status::Status;
 use super::target::TargetId;
 use super::time::{Now, Wall};
 
-/// A target changed its status.
+/// A target changed its status, or the cause of its being UNKNOWN (then `from` and `to` are the same).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transition {
