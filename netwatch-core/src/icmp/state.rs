@@ -53,8 +53,11 @@ impl Packed {
     pub(super) fn state(self) -> EchoState {
         let Packed(bits) = self;
         if bits & REPLY != 0 {
-            let nanos = u64::from(bits & !REPLY) * UNIT;
-            EchoState::Done(Echo::Reply(Rtt::from_duration(Duration::from_nanos(nanos))))
+            EchoState::Done(Echo::Reply(match bits & !REPLY {
+                // Zero is no duration, and stays what it is.
+                0 => Rtt::default(),
+                units => Rtt::from_duration(Duration::from_nanos(u64::from(units) * UNIT)),
+            }))
         } else if bits & WAITING != 0 {
             EchoState::Waiting { late: (bits & LATEST) << LATE_SHIFT, fate: echo(bits >> LATE_BITS & CODE, 0) }
         } else if bits & SETTLED != 0 {
@@ -170,6 +173,8 @@ mod tests {
             assert_eq!(Packed::new(done).state(), done);
             assert!(Packed::new(done).is_done() && Packed::new(done).is_reply());
         }
+        let zero = EchoState::Done(Echo::Reply(Rtt::default()));
+        assert_eq!(Packed::new(zero).state(), zero);
         let longest = EchoState::Done(Echo::Reply(Rtt::from_duration(Duration::from_secs(400))));
         let EchoState::Done(Echo::Reply(kept)) = Packed::new(longest).state() else { panic!("a reply stays one") };
         assert!(kept.as_duration() > Duration::from_secs(214));

@@ -280,7 +280,9 @@ mod tests {
         wheel.arm(1, days(54));
         wheel.arm(2, days(40));
         wheel.arm(3, days(400));
-        assert!(wheel.is_armed_by(0, days(53)) && !wheel.is_armed_by(0, days(52).plus(std::time::Duration::from_millis(2))));
+        assert!(
+            wheel.is_armed_by(0, days(53)) && !wheel.is_armed_by(0, days(52).plus(std::time::Duration::from_millis(2)))
+        );
         assert_eq!(taken(&mut wheel, days(52)), [2]);
         assert_eq!(taken(&mut wheel, days(53)), [0]);
         assert_eq!(taken(&mut wheel, days(66)), [1, 3]);
