@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
+use super::accuracy::Instrument;
 use super::batches::Batches;
 use super::clock;
 use super::counters::{Count, Tally};
@@ -40,12 +41,19 @@ pub(super) struct Engine {
     stalls: Doubts,
     pub(super) clocks: Clocks,
     tally: Arc<Tally>,
+    instrument: Arc<Instrument>,
     touched: Vec<u32>,
     due: Vec<(Mono, u32)>,
 }
 
 impl Engine {
-    pub(super) fn new(inbox: Inbox, lanes: [Option<Lane>; 2], tally: Arc<Tally>, seed: u32) -> Engine {
+    pub(super) fn new(
+        inbox: Inbox,
+        lanes: [Option<Lane>; 2],
+        tally: Arc<Tally>,
+        instrument: Arc<Instrument>,
+        seed: u32,
+    ) -> Engine {
         let reading = clock::both();
         Engine {
             inbox,
@@ -58,6 +66,7 @@ impl Engine {
             stalls: Doubts::default(),
             clocks: Clocks::new(reading),
             tally,
+            instrument,
             touched: Vec::new(),
             due: Vec::new(),
         }
@@ -82,6 +91,7 @@ impl Engine {
                 self.stalls.add(drained, now, Cause::Stalled);
                 self.settle(now);
             }
+            self.tend_canaries();
             self.send();
             self.batches.tell(clock::mono());
             if self.inflight.is_idle() {
@@ -151,8 +161,8 @@ impl Engine {
 
     /// Judges all that has arrived; `false` if there may be more.
     fn receive(&mut self) -> bool {
-        let Engine { lanes, inflight, clocks, tally, touched, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, touched };
+        let Engine { lanes, inflight, clocks, tally, instrument, touched, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, touched };
         let mut is_all = true;
         for lane in lanes.iter_mut().flatten() {
             is_all &= lane.receive(&mut desk);
@@ -180,6 +190,18 @@ impl Engine {
         self.conclude();
     }
 
+    /// While anything is under way, this machine asks itself too.
+    fn tend_canaries(&mut self) {
+        if self.inflight.is_idle() {
+            return;
+        }
+        let Engine { lanes, inflight, clocks, tally, instrument, touched, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, touched };
+        for lane in lanes.iter_mut().flatten() {
+            lane.tend_canary(&mut desk);
+        }
+    }
+
     /// Sends what is due, in batches, and looks for replies between them.
     fn send(&mut self) {
         loop {
@@ -196,8 +218,8 @@ impl Engine {
             if !any {
                 return;
             }
-            let Engine { lanes, inflight, clocks, tally, touched, .. } = self;
-            let mut desk = Desk { inflight, clocks, tally, touched };
+            let Engine { lanes, inflight, clocks, tally, instrument, touched, .. } = self;
+            let mut desk = Desk { inflight, clocks, tally, instrument, touched };
             for lane in lanes.iter_mut().flatten() {
                 lane.send(&mut desk);
             }

@@ -4,17 +4,21 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
+use super::accuracy::Instrument;
+use super::canary::{self, Canary};
 use super::clock;
 use super::cookie::Cookies;
 use super::counters::{Count, Tally};
+use super::departures::Departures;
 use super::doubt::Doubts;
 use super::drops::Drops;
 use super::inflight::{Departure, InFlight};
 use super::judge::{Judge, Judgement};
 use super::keys::Keys;
 use super::socket::{Channel, SocketKind, cause_of};
-use super::stamps::{Arrival, Clocks, departure};
+use super::stamps::{Arrival, Clocks};
 use super::sys::{BATCH, Ingoing, Outgoing, Packet};
+use super::transmit::Transmit;
 use super::wire::{self, Incoming, Reject};
 use crate::model::{Cause, Echo, Family, Loss, Mono};
 
@@ -23,6 +27,8 @@ const BATCHES_IN_A_ROW: usize = 64;
 /// `SO_EE_ORIGIN_ICMP` and `SO_EE_ORIGIN_ICMP6` (linux/errqueue.h).
 const ORIGIN_ICMP: u8 = 2;
 const ORIGIN_ICMP6: u8 = 3;
+/// `SO_EE_ORIGIN_TIMESTAMPING`.
+const ORIGIN_TIMESTAMPING: u8 = 4;
 
 /// What the lanes share.
 #[derive(Debug)]
@@ -32,6 +38,7 @@ pub(super) struct Desk<'a> {
     pub(super) tally: &'a Tally,
     /// Slots in which an echo was settled.
     pub(super) touched: &'a mut Vec<u32>,
+    pub(super) instrument: &'a Instrument,
 }
 
 pub(super) struct Lane {
@@ -42,6 +49,9 @@ pub(super) struct Lane {
     /// Slot and place in its check of each packet in `outgoing`.
     leaving: Vec<(u32, u16)>,
     ingoing: Ingoing,
+    departures: Departures,
+    transmit: Transmit,
+    canary: Canary,
     drops: Drops,
     looked: Mono,
     /// When the receive buffer overflowed.
@@ -54,6 +64,7 @@ impl Lane {
             SocketKind::Raw => Keys::raw(veil),
             SocketKind::Ping => Keys::ping(channel.ident, veil as u16),
         };
+        let canary = Canary::new(channel.family, veil, now);
         Lane {
             drops: Drops::new(channel.drops(), channel.bad_checksums(), now),
             channel,
@@ -62,6 +73,9 @@ impl Lane {
             outgoing: Outgoing::with_capacity(),
             leaving: Vec::with_capacity(BATCH),
             ingoing: Ingoing::new(),
+            departures: Departures::new(),
+            transmit: Transmit::default(),
+            canary,
             looked: now,
             overflows: Doubts::default(),
         }
@@ -77,6 +91,14 @@ impl Lane {
 
     /// Adds an echo to the batch that leaves next; `false` if every sequence number is under way.
     pub(super) fn load(&mut self, slot: u32, echo: &Departure, inflight: &InFlight) -> bool {
+        let is_loaded = self.push(echo, inflight);
+        if is_loaded {
+            self.leaving.push((slot, echo.stamp.ping));
+        }
+        is_loaded
+    }
+
+    fn push(&mut self, echo: &Departure, inflight: &InFlight) -> bool {
         let Some(key) = self.keys.assign(echo.stamp.key, |earlier| inflight.is_waiting(earlier)) else { return false };
         let payload = self.cookies.seal(echo.stamp, echo.to.ip());
         match (echo.to.ip(), self.channel.kind) {
@@ -86,7 +108,6 @@ impl Lane {
             (IpAddr::V4(_), SocketKind::Ping) => self.outgoing.push(echo.to, &wire::echo_v4(key, &payload)),
             (IpAddr::V6(_), _) => self.outgoing.push(echo.to, &wire::echo_v6(key, &payload)),
         }
-        self.leaving.push((slot, echo.stamp.ping));
         true
     }
 
@@ -102,6 +123,7 @@ impl Lane {
         let mut has_retried = false;
         while place < self.outgoing.len() {
             let before = clock::mono();
+            let stamped = self.choose(before, place, most);
             let result = self.outgoing.send(self.channel.sender(), place, most);
             let after = clock::mono();
             let earlier = std::mem::replace(&mut refusals, self.channel.hidden_refusals());
@@ -112,8 +134,14 @@ impl Lane {
                         (Some(earlier), Some(now)) if earlier == now => Echo::Lost(Loss::NoReply),
                         _ => Echo::Unknown(Cause::OutputRefused),
                     };
+                    let call = self.departures.call(before, after, count);
+                    match stamped.and_then(|stamped| stamped.checked_sub(place)) {
+                        Some(nth) if nth < count => self.transmit.left(&call, nth),
+                        Some(_) => self.transmit.failed(),
+                        None => {}
+                    }
                     for (nth, (slot, ping)) in left {
-                        desk.inflight.sent(*slot, *ping, departure(nth, count, before, after), fate);
+                        desk.inflight.sent(*slot, *ping, call.departure(nth), fate);
                         desk.touched.push(*slot);
                     }
                     desk.tally.add(Count::Sent, count as u64);
@@ -126,6 +154,7 @@ impl Lane {
                     self.receive_errors(desk);
                 }
                 Err(error) => {
+                    self.transmit.failed();
                     if let Some((slot, ping)) = self.leaving.get(place) {
                         desk.inflight.not_sent(*slot, *ping, after, cause_of(&error));
                         desk.touched.push(*slot);
@@ -138,6 +167,66 @@ impl Lane {
         }
         self.outgoing.clear();
         self.leaving.clear();
+        self.receive_stamps(desk);
+    }
+
+    /// Asks this machine itself, if it is time for it. Call it while no batch is being loaded.
+    pub(super) fn tend_canary(&mut self, desk: &mut Desk<'_>) {
+        let before = clock::mono();
+        let Some(stamp) = self.canary.due(before) else { return };
+        if self.canary.is_silent(before) {
+            desk.instrument.canary(self.channel.family, None);
+        }
+        let to = SocketAddr::new(self.canary.address, 0);
+        if !self.push(&Departure { stamp, to }, desk.inflight) {
+            return;
+        }
+        let stamped = self.choose(before, 0, 1);
+        let result = self.outgoing.send(self.channel.sender(), 0, 1);
+        match result {
+            Ok(1..) => {
+                let call = self.departures.call(before, clock::mono(), 1);
+                self.canary.sent(stamp, call.departure(0));
+                if stamped.is_some() {
+                    self.transmit.left(&call, 0);
+                }
+            }
+            _ => self.transmit.failed(),
+        }
+        self.outgoing.clear();
+        self.receive_stamps(desk);
+    }
+
+    /// Which of at most `most` packets from `place` on asks for a transmit stamp.
+    fn choose(&mut self, now: Mono, place: usize, most: usize) -> Option<usize> {
+        if !self.channel.stamps_departures {
+            return None;
+        }
+        let is_canary = self.leaving.is_empty();
+        let nth = self.transmit.choose(now, most.min(self.outgoing.len().saturating_sub(place)), is_canary)?;
+        let stamped = Some(place.saturating_add(nth));
+        self.outgoing.ask_for_a_stamp(stamped);
+        stamped
+    }
+
+    /// Holds the transmit stamps that have come against our idea of those departures.
+    fn receive_stamps(&mut self, desk: &mut Desk<'_>) {
+        if !self.transmit.is_waiting() || !matches!(self.ingoing.receive(self.channel.sender(), true), Ok(1..)) {
+            return;
+        }
+        let reading = clock::both();
+        desk.clocks.observe(reading);
+        for packet in self.ingoing.packets() {
+            let is_stamp = packet.error.is_some_and(|error| error.origin == ORIGIN_TIMESTAMPING);
+            let stamp = packet.stamp.filter(|_| is_stamp).map(clock::shown);
+            let Some(stamped) = stamp.and_then(|stamp| desk.clocks.monotonic(stamp)) else { continue };
+            if let Some(sampled) = self.transmit.stamped(stamped) {
+                desk.instrument.error(reading.after, sampled.error);
+                if let Some(correction) = sampled.correction {
+                    self.departures.correct(correction);
+                }
+            }
+        }
     }
 
     /// Judges what has arrived; `false` if there may be more.
@@ -186,15 +275,16 @@ impl Lane {
     fn judge(&mut self, desk: &mut Desk<'_>, error_queue: bool) {
         let reading = clock::both();
         desk.clocks.observe(reading);
-        let Lane { channel, keys, cookies, ingoing, .. } = self;
+        let Lane { channel, keys, cookies, ingoing, departures, canary, .. } = self;
         let mut judge = Judge { inflight: &mut *desk.inflight, keys, cookies };
         for packet in ingoing.packets() {
             let clocks = &*desk.clocks;
-            let arrival = |sent| clocks.arrival(packet.stamp, sent, reading.after);
+            let stamp = packet.stamp.map(clock::shown);
+            let arrival = |sent| clocks.arrival(stamp, sent, reading.after).of_departure(departures.is_known(sent));
             let (count, slot) = if error_queue {
                 returned(&mut judge, &packet)
             } else {
-                match arrived(channel, &mut judge, &packet, arrival) {
+                match arrived(channel, &mut judge, canary, &packet, arrival) {
                     Ok(Some(judgement)) => judgement,
                     Ok(None) => continue,
                     Err(Reject::Malformed) => (Count::Malformed, None),
@@ -204,12 +294,16 @@ impl Lane {
             desk.tally.add(count, 1);
             desk.touched.extend(slot);
         }
+        if let Some(rtt) = canary.heard.take() {
+            desk.instrument.canary(channel.family, rtt);
+        }
     }
 }
 
 fn arrived(
     channel: &Channel,
     judge: &mut Judge<'_>,
+    canary: &mut Canary,
     packet: &Packet<'_>,
     arrival: impl FnOnce(Mono) -> Arrival,
 ) -> Result<Option<Judgement>, Reject> {
@@ -226,6 +320,10 @@ fn arrived(
         (Family::V6, _) => (from, wire::decode_v6(packet.data)?),
     };
     Ok(match incoming {
+        Incoming::Reply { key, payload } if judge.keys.find(key).is_some_and(|key| key.slot() == canary::SLOT) => {
+            let stamp = judge.cookies.open(payload, from.ip());
+            if canary.reply(stamp, arrival) { None } else { Some((Count::NotOurs, None)) }
+        }
         Incoming::Reply { key, payload } => Some(judge.reply(from, key, payload, arrival)),
         Incoming::Error(complaint) => Some((judge.complaint(&complaint), None)),
         Incoming::Other => None,

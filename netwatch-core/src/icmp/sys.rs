@@ -55,16 +55,43 @@ pub(super) fn sleep_precisely() {
 pub(super) struct Outgoing {
     names: Vec<([u8; NAME], usize)>,
     data: Vec<([u8; super::wire::PACKET_V4], usize)>,
+    /// The packet at this place asks for a transmit stamp.
+    stamped: Option<usize>,
+    ask: Ask,
+}
+
+/// A control message that asks for a transmit stamp by the kernel's software (`SO_TIMESTAMPING`, linux/net_tstamp.h).
+#[derive(Debug)]
+#[repr(C, align(8))]
+struct Ask([u8; 24]);
+
+impl Default for Ask {
+    fn default() -> Ask {
+        const LENGTH: u64 = 20;
+        let ([l0, l1, l2, l3, l4, l5, l6, l7], [s0, s1, s2, s3], [k0, k1, k2, k3], [f0, f1, f2, f3]) = (
+            LENGTH.to_ne_bytes(),
+            libc::SOL_SOCKET.to_ne_bytes(),
+            libc::SO_TIMESTAMPING.to_ne_bytes(),
+            libc::SOF_TIMESTAMPING_TX_SOFTWARE.to_ne_bytes(),
+        );
+        Ask([l0, l1, l2, l3, l4, l5, l6, l7, s0, s1, s2, s3, k0, k1, k2, k3, f0, f1, f2, f3, 0, 0, 0, 0])
+    }
 }
 
 impl Outgoing {
     pub(super) fn with_capacity() -> Outgoing {
-        Outgoing { names: Vec::with_capacity(BATCH), data: Vec::with_capacity(BATCH) }
+        Outgoing { names: Vec::with_capacity(BATCH), data: Vec::with_capacity(BATCH), ..Outgoing::default() }
     }
 
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.data.clear();
+        self.stamped = None;
+    }
+
+    /// The packet at this place asks for a transmit stamp, which comes back in the socket's error queue.
+    pub(super) fn ask_for_a_stamp(&mut self, place: Option<usize>) {
+        self.stamped = place;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,6 +114,7 @@ impl Outgoing {
     pub(super) fn send(&mut self, fd: BorrowedFd<'_>, from: usize, most: usize) -> io::Result<usize> {
         let (mut vectors, mut headers) = ([NO_VECTOR; BATCH], [NO_HEADER; BATCH]);
         let packets = self.names.iter_mut().zip(&mut self.data).skip(from).take(most);
+        let stamped = self.stamped.and_then(|place| place.checked_sub(from));
         let mut count: libc::c_uint = 0;
         for (((name, data), vector), header) in packets.zip(&mut vectors).zip(&mut headers) {
             *vector = libc::iovec { iov_base: data.0.as_mut_ptr().cast(), iov_len: data.1 };
@@ -95,6 +123,10 @@ impl Outgoing {
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             count += 1;
+        }
+        if let Some(header) = stamped.and_then(|place| headers.get_mut(place)) {
+            header.msg_hdr.msg_control = self.ask.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = self.ask.0.len() as _;
         }
         loop {
             // SAFETY: the first `count` headers point into `self` and `vectors`, which are exclusively ours and outlive the call;
@@ -233,7 +265,8 @@ fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
         let (Some(level), Some(kind)) = (int_at(rest, 0), int_at(rest, 4)) else { break };
         let Some(body) = control.get(HEADER..length) else { break };
         match (level, kind) {
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => stamp = read_stamp(body),
+            // The first of the three stamps of `scm_timestamping` is the software's.
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => stamp = read_stamp(body),
             (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => error = read_error(body),
             _ => {}
         }
