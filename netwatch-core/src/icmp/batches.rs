@@ -1,5 +1,6 @@
 //! The slices under way inside the engine, and their results on the way out: gathered, and told 20 times a second at most.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::handover::Results;
@@ -13,6 +14,8 @@ const TELLING: Duration = Duration::from_millis(50);
 pub(super) struct Batches {
     batches: Vec<Option<Batch>>,
     free: Vec<u32>,
+    /// The place of each number.
+    places: HashMap<u64, u32>,
     /// Batches with something to tell.
     news: Vec<u32>,
     told: Option<Mono>,
@@ -46,6 +49,7 @@ impl Batches {
         if let Some(place) = self.batches.get_mut(index as usize) {
             *place = Some(batch);
         }
+        self.places.insert(number, index);
         index
     }
 
@@ -68,11 +72,11 @@ impl Batches {
 
     /// Forgets the slice of this number; its place and slots, so that the checks there can be forgotten too.
     pub(super) fn cancel(&mut self, number: u64) -> Option<(u32, Vec<u32>)> {
-        let is_it = |batch: &Option<Batch>| batch.as_ref().is_some_and(|batch| batch.number == number);
-        let place = self.batches.iter().position(is_it)?;
-        let batch = self.batches.get_mut(place)?.take()?;
-        let index = u32::try_from(place).ok()?;
-        self.news.retain(|news| *news != index);
+        let index = self.places.remove(&number)?;
+        let batch = self.batches.get_mut(index as usize)?.take()?;
+        if batch.has_news {
+            self.news.retain(|news| *news != index);
+        }
         self.free.push(index);
         Some((index, batch.slots))
     }
@@ -88,7 +92,7 @@ impl Batches {
             return;
         }
         self.told = Some(now);
-        let Batches { batches, free, news, .. } = self;
+        let Batches { batches, free, news, places, .. } = self;
         news.retain(|index| {
             let Some(place) = batches.get_mut(*index as usize) else { return false };
             let Some(batch) = place else { return false };
@@ -97,6 +101,7 @@ impl Batches {
             }
             batch.has_news = false;
             if batch.left == 0 {
+                places.remove(&batch.number);
                 *place = None;
                 free.push(*index);
             }

@@ -48,7 +48,7 @@ impl Canary {
         }
         self.next = now.plus(INTERVAL);
         self.number = self.number.wrapping_add(1);
-        Some(Stamp { key: EchoKey::new(SLOT, self.number), generation: self.generation, ping: self.number })
+        Some(Stamp { key: EchoKey::new(0, SLOT, self.number), generation: self.generation, ping: self.number })
     }
 
     /// It left.

@@ -12,6 +12,8 @@ use crate::model::Mono;
 
 /// A call may always take this much longer than usual.
 const TOLERANCE: u64 = 20_000;
+/// A departure may have been kept as so much earlier.
+const PRECISION: Duration = Duration::from_nanos(64);
 /// An interrupted call is remembered this long: no timeout is longer, and if one is, its reply is merely measured from the call's
 /// beginning.
 const MEMORY: Duration = Duration::from_secs(120);
@@ -34,7 +36,7 @@ pub(super) struct Departures {
 pub(super) struct Call {
     before: Mono,
     after: Mono,
-    count: usize,
+    pub(super) count: usize,
     /// Nobody knows when in the call its packets left.
     pub(super) was_interrupted: bool,
     correction: Duration,
@@ -84,7 +86,7 @@ impl Departures {
         {
             self.interrupted.pop_front();
         }
-        self.interrupted.push_back((before, after));
+        self.interrupted.push_back((before.minus(PRECISION), after));
     }
 }
 
@@ -143,6 +145,7 @@ mod tests {
         assert!(!departures.is_known(us(20_000)));
         let next = departures.call(us(24_100), us(24_116), 4);
         assert!(!next.was_interrupted && departures.is_known(us(24_100)), "the next one does again");
+        assert!(!departures.is_known(us(20_000).minus(PRECISION)), "which may have been kept a little earlier");
         assert!(departures.is_known(us(19_999)), "and so did the one before");
         departures.call(us(30_000), us(34_000), 4);
         assert!(departures.is_known(us(24_100)) && !departures.is_known(us(20_000)), "between two of them too");

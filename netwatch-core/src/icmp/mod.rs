@@ -1,9 +1,9 @@
 //! The ICMP engine: one thread asks every device, and never invents a loss.
 //!
 //! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
-//! and testable without a network: `wire` and `quote` (bytes), `cookie` and `keys` (whose is it?), `inflight` with `slot`
-//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `pulse`, `drops` and `doubt` (when
-//! we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
+//! and testable without a network: `wire` and `quote` (bytes), `cookie`, `keys` and `flow` (whose is it?), `inflight` with `slot`,
+//! `state` and `manner` (what is under way), `judge` (does it count?), `tempo` and `pacer` on `wheel` (when), `stamps` (two clocks),
+//! `pulse`, `drops` and `doubt` (when we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
 mod accuracy;
 mod batches;
@@ -17,11 +17,13 @@ mod drops;
 mod engine;
 #[cfg(feature = "test-util")]
 pub mod exposed;
+mod flow;
 mod handover;
 mod inflight;
 mod judge;
 mod keys;
 mod lane;
+mod manner;
 mod options;
 mod pacer;
 mod pulse;
@@ -29,7 +31,9 @@ mod quote;
 mod slot;
 mod socket;
 mod stamps;
+mod state;
 mod sys;
+mod tempo;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -154,8 +158,7 @@ impl Probe for IcmpProbe {
             let is_over = poll_fn(|context| ticket.poll(context, &mut finished)).await;
             reported.extend(finished.iter().map(|(id, _)| *id));
             if !finished.is_empty() {
-                out.report(&finished);
-                finished.clear();
+                out.report(&std::mem::take(&mut finished));
             }
             if is_over {
                 break;

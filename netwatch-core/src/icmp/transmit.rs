@@ -75,19 +75,21 @@ impl Transmit {
         Some(self.turn.wrapping_mul(7) % count)
     }
 
-    /// The packet that asked left as the `place`th of this call.
-    pub(super) fn left(&mut self, call: &Call, place: usize) {
-        let left = (call.share(0), call.share(place), call.departure(place));
-        if call.was_interrupted {
-            self.asked = self.asked.map(|asked| Asked { left: None, ..asked });
-        } else if let Some(asked) = &mut self.asked {
-            asked.left = Some(left);
+    /// This call was made; `chosen` is which of its packets asked.
+    pub(super) fn called(&mut self, call: &Call, chosen: Option<usize>) {
+        let Some(place) = chosen else { return };
+        if place >= call.count {
+            self.asked = None;
+        } else if let Some(asked) = self.asked.as_mut().filter(|_| !call.was_interrupted) {
+            asked.left = Some((call.share(0), call.share(place), call.departure(place)));
         }
     }
 
-    /// The packet that asked was not sent.
-    pub(super) fn failed(&mut self) {
-        self.asked = None;
+    /// A call failed; `chosen` is which of its packets asked.
+    pub(super) fn failed(&mut self, chosen: Option<usize>) {
+        if chosen.is_some() {
+            self.asked = None;
+        }
     }
 
     /// A stamp came: the packet left at `stamped`.
@@ -146,7 +148,7 @@ mod tests {
     fn sample(transmit: &mut Transmit, departures: &mut Departures, at: Mono, lag: Duration) -> Option<Sampled> {
         let place = transmit.choose(at, 4, false)?;
         let call = departures.call(at, at.plus(Duration::from_micros(16)), 4);
-        transmit.left(&call, place);
+        transmit.called(&call, Some(place));
         transmit.stamped(call.share(place).plus(lag))
     }
 
@@ -181,7 +183,7 @@ mod tests {
         for n in 1..=64 {
             let at = us(n * 20_000);
             transmit.choose(at, 1, true).unwrap();
-            transmit.left(&departures.call(at, at.plus(Duration::from_micros(6)), 1), 0);
+            transmit.called(&departures.call(at, at.plus(Duration::from_micros(6)), 1), Some(0));
             let sampled = transmit.stamped(at.plus(Duration::from_micros(2))).unwrap();
             assert_eq!(sampled, Sampled { error: Duration::from_micros(2), correction: None });
         }
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(transmit.choose(us(2_000_000), 4, false), None, "it did not come: nothing is asked for a while");
         assert_eq!(transmit.choose(us(11_999_000), 4, false), None);
         assert!(transmit.choose(us(12_000_000), 4, false).is_some());
-        transmit.failed();
+        transmit.failed(Some(0));
         assert_eq!(transmit.choose(us(12_019_000), 4, false), None, "fifty a second at most");
         assert!(transmit.choose(us(12_020_000), 4, false).is_some());
     }
@@ -218,7 +220,7 @@ mod tests {
         departures.call(us(100), us(116), 4);
         let place = transmit.choose(us(1_000_000), 4, false).unwrap();
         let call = departures.call(us(1_000_000), us(1_004_000), 4);
-        transmit.left(&call, place);
+        transmit.called(&call, Some(place));
         assert_eq!(transmit.stamped(us(1_003_999)), None);
     }
 
@@ -226,7 +228,7 @@ mod tests {
     fn an_earlier_packets_stamp_is_not_taken_for_this_ones() {
         let (mut transmit, mut departures) = (Transmit::default(), Departures::new());
         let place = transmit.choose(us(1_000_000), 1, false).unwrap();
-        transmit.left(&departures.call(us(1_000_000), us(1_004_000), 1), place);
+        transmit.called(&departures.call(us(1_000_000), us(1_004_000), 1), Some(place));
         assert_eq!(transmit.stamped(us(999_900)), None);
         assert!(transmit.stamped(us(1_000_004)).is_some());
         assert_eq!(transmit.stamped(us(1_000_005)), None, "and nothing is stamped twice");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::cookie::Stamp;
+use super::super::handover::Ask;
 use super::super::inflight::Departure;
 use super::*;
 use crate::model::{Cause, Echo, Rtt, Sample, Settings, TargetId};
@@ -52,7 +53,7 @@ fn honest() -> SocketAddr {
 
 impl World {
     fn begin(&mut self, check: &Check) {
-        self.slot = self.inflight.begin(check, 0).unwrap();
+        self.slot = self.inflight.begin(&Ask::of(check), 0).unwrap();
     }
 
     fn depart(&mut self) {
@@ -288,7 +289,9 @@ fn an_error_about_another_address_key_or_payload_explains_nothing() {
     let (_, wire, mut payload) = world.sent[0];
     let loss = Loss::HostUnreachable;
     assert_eq!(world.complain(wire, "192.0.2.7", &payload, loss), Count::ErrorsUnmatched);
-    let never_sent = WireKey { seq: wire.seq ^ 0x0800, ..wire };
+    assert_eq!(world.complain(wire, "192.0.2.7", &[], loss), Count::ErrorsUnmatched);
+    assert_eq!(world.complain(world.sent[1].1, "192.0.2.1", &payload, loss), Count::ErrorsUnmatched);
+    let never_sent = WireKey { seq: wire.seq ^ 0x0200, ..wire };
     assert_eq!(world.complain(never_sent, "192.0.2.1", &[], loss), Count::ErrorsUnmatched);
     payload[20] ^= 1;
     assert_eq!(world.complain(wire, "192.0.2.1", &payload, loss), Count::ErrorsUnmatched);
