@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
+use super::accuracy::Instrument;
 use super::batches::Batches;
 use super::clock;
 use super::counters::{Count, Tally};
@@ -44,6 +45,7 @@ pub(super) struct Engine {
     stalls: Doubts,
     pub(super) clocks: Clocks,
     tally: Arc<Tally>,
+    instrument: Arc<Instrument>,
     touched: Vec<u32>,
     due: Vec<u32>,
     rate: Rate,
@@ -54,7 +56,13 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(inbox: Inbox, lanes: [Option<Lane>; 2], tally: Arc<Tally>, seed: u32) -> Engine {
+    pub(super) fn new(
+        inbox: Inbox,
+        lanes: [Option<Lane>; 2],
+        tally: Arc<Tally>,
+        instrument: Arc<Instrument>,
+        seed: u32,
+    ) -> Engine {
         let reading = clock::both();
         Engine {
             inbox,
@@ -67,6 +75,7 @@ impl Engine {
             stalls: Doubts::default(),
             clocks: Clocks::new(reading),
             tally,
+            instrument,
             touched: Vec::new(),
             due: Vec::new(),
             rate: Rate::new(reading.after),
@@ -94,6 +103,7 @@ impl Engine {
                 self.stalls.add(drained, now, Cause::Stalled);
                 self.settle(now);
             }
+            self.tend_canaries();
             self.send();
             self.batches.tell(now);
             if self.inflight.is_idle() {
@@ -163,8 +173,8 @@ impl Engine {
 
     /// Judges all that has arrived; `false` if there may be more.
     fn receive(&mut self) -> bool {
-        let Engine { lanes, inflight, clocks, tally, touched, received, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, touched, received };
+        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
         let mut is_all = true;
         for lane in lanes.iter_mut().flatten() {
             is_all &= lane.receive(&mut desk);
@@ -201,6 +211,18 @@ impl Engine {
         self.conclude();
     }
 
+    /// While anything is under way, this machine asks itself too.
+    fn tend_canaries(&mut self) {
+        if self.inflight.is_idle() {
+            return;
+        }
+        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+        for lane in lanes.iter_mut().flatten() {
+            lane.tend_canary(&mut desk);
+        }
+    }
+
     /// Sends what is due, in chunks, and looks for replies between them. What it does not get done in its time has to wait for
     /// the next turn, so that nothing else waits for ever.
     fn send(&mut self) {
@@ -224,8 +246,8 @@ impl Engine {
             }
             self.sent = begin;
             self.rate.add(now, taken);
-            let Engine { lanes, inflight, clocks, tally, touched, received, .. } = self;
-            let mut desk = Desk { inflight, clocks, tally, touched, received };
+            let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
+            let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
             for lane in lanes.iter_mut().flatten() {
                 lane.send(&mut desk);
             }

@@ -174,7 +174,8 @@ impl InFlight {
             return Answer::Late;
         }
         slot.replied(arrived);
-        slot.settle(stamp.ping, Echo::Reply(Rtt::from_duration(arrived.since(sent))), arrived);
+        let rtt = if is_known { Rtt::from_duration(arrived.since(sent)) } else { Rtt::UNMEASURED };
+        slot.settle(stamp.ping, Echo::Reply(rtt), arrived);
         Answer::Counted
     }
 

@@ -2,11 +2,15 @@
 
 mod receive;
 mod send;
+mod truth;
 
 use std::os::fd::BorrowedFd;
 
+use super::accuracy::Instrument;
+use super::canary::Canary;
 use super::cookie::Cookies;
 use super::counters::{Count, Tally};
+use super::departures::Departures;
 use super::doubt::Doubts;
 use super::drops::Drops;
 use super::inflight::InFlight;
@@ -14,6 +18,7 @@ use super::keys::Keys;
 use super::socket::{Channel, SocketKind};
 use super::stamps::Clocks;
 use super::sys::{BATCH, Ingoing, Outgoing};
+use super::transmit::Transmit;
 use crate::model::{Cause, Mono};
 
 /// What the lanes share.
@@ -26,6 +31,7 @@ pub(super) struct Desk<'a> {
     pub(super) touched: &'a mut Vec<u32>,
     /// How many packets were read.
     pub(super) received: &'a mut usize,
+    pub(super) instrument: &'a Instrument,
 }
 
 pub(super) struct Lane {
@@ -36,6 +42,9 @@ pub(super) struct Lane {
     /// Slot and place in its check of each packet in `outgoing`.
     leaving: Vec<(u32, u16)>,
     ingoing: Ingoing,
+    departures: Departures,
+    transmit: Transmit,
+    canary: Canary,
     drops: Drops,
     looked: Mono,
     /// When the receive buffer overflowed.
@@ -49,6 +58,9 @@ impl Lane {
             SocketKind::Ping => Keys::ping(channel.ident, veil as u16),
         };
         Lane {
+            departures: Departures::new(),
+            transmit: Transmit::default(),
+            canary: Canary::new(channel.family, veil, now),
             drops: Drops::new(channel.drops(), channel.bad_checksums(), now),
             channel,
             keys,

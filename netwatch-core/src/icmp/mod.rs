@@ -5,10 +5,13 @@
 //! `state` and `manner` (what is under way), `judge` (does it count?), `tempo` and `pacer` on `wheel` (when), `stamps` (two clocks),
 //! `pulse`, `drops` and `doubt` (when we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
+mod accuracy;
 mod batches;
-mod clock;
+mod canary;
+pub(crate) mod clock;
 mod cookie;
 mod counters;
+mod departures;
 mod doubt;
 mod drops;
 mod engine;
@@ -33,6 +36,7 @@ mod sys;
 mod tempo;
 #[cfg(test)]
 mod tests;
+mod transmit;
 mod wheel;
 mod wire;
 
@@ -43,6 +47,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 
+pub use accuracy::Accuracy;
 pub use counters::Counters;
 pub use options::{IcmpOptions, OpenError};
 pub use socket::SocketKind;
@@ -68,6 +73,7 @@ use crate::probe::{Check, CheckId, Probe, Report};
 pub struct IcmpProbe {
     handover: handover::Handover,
     tally: Arc<counters::Tally>,
+    instrument: Arc<accuracy::Instrument>,
     kinds: [Option<SocketKind>; 2],
     buffers: [Option<usize>; 2],
     thread: Option<JoinHandle<()>>,
@@ -89,16 +95,23 @@ impl IcmpProbe {
         let tally = Arc::new(counters::Tally::default());
         let (handover, inbox) = handover::handover().map_err(OpenError::NotStarted)?;
         let shared = Arc::clone(&tally);
+        let instrument = Arc::new(accuracy::Instrument::new(now));
+        let told = Arc::clone(&instrument);
         let thread = std::thread::Builder::new()
             .name("netwatch-icmp".into())
-            .spawn(move || engine::Engine::new(inbox, lanes, shared, seed).run())
+            .spawn(move || engine::Engine::new(inbox, lanes, shared, told, seed).run())
             .map_err(OpenError::NotStarted)?;
-        Ok(IcmpProbe { handover, tally, kinds, buffers, thread: Some(thread) })
+        Ok(IcmpProbe { handover, tally, instrument, kinds, buffers, thread: Some(thread) })
     }
 
     /// What was sent and seen since it was opened.
     pub fn counters(&self) -> Counters {
         self.tally.snapshot()
+    }
+
+    /// How true the round-trip times are that it measures.
+    pub fn accuracy(&self) -> Accuracy {
+        self.instrument.snapshot()
     }
 
     /// Whether the engine's thread runs. It ends only by a defect of its own, which it has told on standard error; from then on

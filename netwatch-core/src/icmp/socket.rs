@@ -50,6 +50,8 @@ pub(super) struct Channel {
     pub(super) ident: u16,
     /// For what the sockets of IPv6 do not tell.
     counters: Option<File>,
+    /// Whether the kernel stamps what is sent, if a packet asks for it.
+    pub(super) stamps_departures: bool,
 }
 
 impl Channel {
@@ -85,6 +87,7 @@ impl Channel {
         prepare_receiver(&receiver, options.receive_buffer)?;
         prepare_sender(&sender, options.send_buffer)?;
         Ok(Channel {
+            stamps_departures: stamp_departures(&sender).is_ok(),
             family,
             kind: SocketKind::Raw,
             receiver,
@@ -119,7 +122,15 @@ impl Channel {
         prepare_sender(&socket, options.send_buffer)?;
         socket.bind(&any.into())?;
         let ident = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
-        Ok(Channel { family, kind: SocketKind::Ping, receiver: socket, sender: None, ident, counters })
+        Ok(Channel {
+            family,
+            kind: SocketKind::Ping,
+            receiver: socket,
+            sender: None,
+            ident,
+            counters,
+            stamps_departures: false,
+        })
     }
 
     pub(super) fn receiver(&self) -> BorrowedFd<'_> {
@@ -197,6 +208,12 @@ fn prepare_receiver(socket: &Socket, buffer: usize) -> io::Result<()> {
     sys::switch_on(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)?;
     resize(socket, buffer, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)?;
     socket.set_nonblocking(true)
+}
+
+/// Has the stamps that packets ask for reported in the error queue, without the packet. An old kernel knows no such thing.
+fn stamp_departures(socket: &Socket) -> io::Result<()> {
+    let flags = libc::SOF_TIMESTAMPING_SOFTWARE | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+    sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags.to_ne_bytes())
 }
 
 fn prepare_sender(socket: &Socket, buffer: usize) -> io::Result<()> {

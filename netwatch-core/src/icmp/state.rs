@@ -1,6 +1,6 @@
 //! How far an echo is, in four bytes: at a million devices of five echoes each, every byte here is five megabytes.
 //!
-//! Bit 31 set: answered, and the RTT in units of 100 ns below it (the longest is 214 s). Bits 31 and 30 `01`: waiting, with
+//! Bit 31 set: answered, and the RTT in units of 100 ns below it (the longest is 214 s; zero if unmeasured). Bits 31 and 30 `01`: waiting, with
 //! five bits for what it becomes if nothing comes and 25 for how late it left, in units of 64 ns (the latest is 2.1 s).
 //! Bits 31 to 29 `001`: lost or unknown, with five bits for why and 24 for an error number. All zero: planned.
 
@@ -53,11 +53,11 @@ impl Packed {
     pub(super) fn state(self) -> EchoState {
         let Packed(bits) = self;
         if bits & REPLY != 0 {
-            EchoState::Done(Echo::Reply(match bits & !REPLY {
-                // Zero is no duration, and stays what it is.
-                0 => Rtt::default(),
+            let rtt = match bits & !REPLY {
+                0 => Rtt::UNMEASURED,
                 units => Rtt::from_duration(Duration::from_nanos(u64::from(units) * UNIT)),
-            }))
+            };
+            EchoState::Done(Echo::Reply(rtt))
         } else if bits & WAITING != 0 {
             EchoState::Waiting { late: (bits & LATEST) << LATE_SHIFT, fate: echo(bits >> LATE_BITS & CODE, 0) }
         } else if bits & SETTLED != 0 {
@@ -168,7 +168,9 @@ mod tests {
 
     #[test]
     fn round_trip_times_are_exact_and_the_longest_stay_long() {
-        for units in [0, 1, 999, 20_000_000, (1 << 31) - 1] {
+        let unmeasured = EchoState::Done(Echo::Reply(Rtt::UNMEASURED));
+        assert_eq!(Packed::new(unmeasured).state(), unmeasured);
+        for units in [1, 2, 999, 20_000_000, (1 << 31) - 1] {
             let done = EchoState::Done(Echo::Reply(Rtt::from_duration(Duration::from_nanos(units * 100))));
             assert_eq!(Packed::new(done).state(), done);
             assert!(Packed::new(done).is_done() && Packed::new(done).is_reply());

@@ -56,6 +56,27 @@ pub(super) struct Outgoing {
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
     length: usize,
+    /// The packet at this place asks for a transmit stamp.
+    stamped: Option<usize>,
+    ask: Ask,
+}
+
+/// A control message that asks for a transmit stamp by the kernel's software (`SO_TIMESTAMPING`, linux/net_tstamp.h).
+#[repr(C, align(8))]
+struct Ask([u8; 24]);
+
+impl Ask {
+    fn new() -> Ask {
+        const LENGTH: u64 = 20;
+        let head = LENGTH.to_ne_bytes().into_iter().chain(libc::SOL_SOCKET.to_ne_bytes());
+        let bytes =
+            head.chain(libc::SO_TIMESTAMPING.to_ne_bytes()).chain(libc::SOF_TIMESTAMPING_TX_SOFTWARE.to_ne_bytes());
+        let mut ask = Ask([0; 24]);
+        for (place, byte) in ask.0.iter_mut().zip(bytes) {
+            *place = byte;
+        }
+        ask
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -77,11 +98,19 @@ impl Outgoing {
             vectors: vec![NO_VECTOR; BATCH].into(),
             headers: vec![NO_HEADER; BATCH].into(),
             length: 0,
+            stamped: None,
+            ask: Ask::new(),
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.length = 0;
+        self.stamped = None;
+    }
+
+    /// The packet at this place asks for a transmit stamp, which comes back in the socket's error queue.
+    pub(super) fn ask_for_a_stamp(&mut self, place: usize) {
+        self.stamped = Some(place);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -105,6 +134,7 @@ impl Outgoing {
     /// Sends `most` packets from the place `from` on, in one call; how many the kernel took. An error is that of the packet at
     /// `from`.
     pub(super) fn send(&mut self, fd: BorrowedFd<'_>, from: usize, most: usize) -> io::Result<usize> {
+        let stamped = self.stamped.and_then(|place| place.checked_sub(from));
         let messages = self.messages.iter_mut().take(self.length).skip(from).take(most);
         let mut count: libc::c_uint = 0;
         for ((message, vector), header) in messages.zip(&mut self.vectors).zip(&mut self.headers) {
@@ -113,11 +143,17 @@ impl Outgoing {
             header.msg_hdr.msg_namelen = message.name_length as libc::socklen_t;
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = ptr::null_mut();
+            header.msg_hdr.msg_controllen = 0;
             count += 1;
         }
+        if let Some(header) = stamped.and_then(|place| self.headers.get_mut(place)) {
+            header.msg_hdr.msg_control = self.ask.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = self.ask.0.len() as _;
+        }
         loop {
-            // SAFETY: the first `count` headers point into `self`, which is exclusively ours and outlives the call; name and
-            // data lengths are those of the buffers or less.
+            // SAFETY: the first `count` headers point into `self`, which is exclusively ours and outlives the call; name, data
+            // and control lengths are those of the buffers or less.
             let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
             match usize::try_from(sent) {
                 Ok(sent) => return Ok(sent),
@@ -250,7 +286,8 @@ fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
         let (Some(level), Some(kind)) = (int_at(rest, 0), int_at(rest, 4)) else { break };
         let Some(body) = control.get(HEADER..length) else { break };
         match (level, kind) {
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => stamp = read_stamp(body),
+            // The first of the three stamps of `scm_timestamping` is the software's.
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => stamp = read_stamp(body),
             (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => error = read_error(body),
             _ => {}
         }

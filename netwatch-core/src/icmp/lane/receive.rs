@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{Desk, Lane};
+use crate::icmp::canary::{self, Canary};
 use crate::icmp::clock;
 use crate::icmp::counters::Count;
 use crate::icmp::judge::{Judge, Judgement};
@@ -54,15 +55,16 @@ impl Lane {
     fn judge(&mut self, desk: &mut Desk<'_>, error_queue: bool) {
         let reading = clock::both();
         desk.clocks.observe(reading);
-        let Lane { channel, keys, cookies, ingoing, .. } = self;
+        let Lane { channel, keys, cookies, ingoing, departures, canary, .. } = self;
         let mut judge = Judge { inflight: &mut *desk.inflight, keys, cookies };
         for packet in ingoing.packets() {
             let clocks = &*desk.clocks;
-            let arrival = |sent| clocks.arrival(packet.stamp, sent, reading.after);
+            let stamp = packet.stamp.map(clock::shown);
+            let arrival = |sent| clocks.arrival(stamp, sent, reading.after).of_departure(departures.is_known(sent));
             let (count, slot) = if error_queue {
                 returned(&mut judge, &packet)
             } else {
-                match arrived(channel, &mut judge, &packet, arrival) {
+                match arrived(channel, &mut judge, canary, &packet, arrival) {
                     Ok(Some(judgement)) => judgement,
                     Ok(None) => continue,
                     Err(Reject::Malformed) => (Count::Malformed, None),
@@ -71,6 +73,9 @@ impl Lane {
             };
             desk.tally.add(count, 1);
             desk.touched.extend(slot);
+        }
+        if let Some(rtt) = canary.heard.take() {
+            desk.instrument.canary(channel.family, rtt);
         }
     }
 }
@@ -84,6 +89,7 @@ fn is_all(kind: SocketKind, count: usize) -> bool {
 fn arrived(
     channel: &Channel,
     judge: &mut Judge<'_>,
+    canary: &mut Canary,
     packet: &Packet<'_>,
     arrival: impl FnOnce(Mono) -> Arrival,
 ) -> Result<Option<Judgement>, Reject> {
@@ -100,6 +106,10 @@ fn arrived(
         (Family::V6, _) => (named()?, wire::decode_v6(packet.data)?),
     };
     Ok(match incoming {
+        Incoming::Reply { key, payload } if judge.keys.find(key).is_some_and(|key| key.slot() == canary::SLOT) => {
+            let stamp = judge.cookies.open(payload, from.ip());
+            if canary.reply(stamp, arrival) { None } else { Some((Count::NotOurs, None)) }
+        }
         Incoming::Reply { key, payload } => Some(judge.reply(from, key, payload, arrival)),
         Incoming::Error(complaint) => Some((judge.complaint(&complaint), None)),
         Incoming::Other => None,

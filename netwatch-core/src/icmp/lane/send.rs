@@ -7,7 +7,6 @@ use crate::icmp::clock;
 use crate::icmp::counters::Count;
 use crate::icmp::inflight::{Departure, InFlight};
 use crate::icmp::socket::{SocketKind, cause_of};
-use crate::icmp::stamps::departure;
 use crate::icmp::sys::BATCH;
 use crate::icmp::wire;
 use crate::model::{Cause, Echo, Loss};
@@ -15,19 +14,23 @@ use crate::model::{Cause, Echo, Loss};
 impl Lane {
     /// Adds an echo to the chunk that leaves next; `false` if there is no room or every sequence number is under way.
     pub(in crate::icmp) fn load(&mut self, slot: u32, echo: &Departure, inflight: &InFlight) -> bool {
+        let is_loaded = self.push(echo, inflight);
+        if is_loaded {
+            self.leaving.push((slot, echo.stamp.ping));
+        }
+        is_loaded
+    }
+
+    pub(super) fn push(&mut self, echo: &Departure, inflight: &InFlight) -> bool {
         let Some(key) = self.keys.assign(echo.stamp.key, |earlier| inflight.is_waiting(earlier)) else { return false };
         let payload = self.cookies.seal(echo.stamp, echo.to.ip());
-        let is_loaded = match (echo.to.ip(), self.channel.kind) {
+        match (echo.to.ip(), self.channel.kind) {
             (IpAddr::V4(to), SocketKind::Raw) => {
                 self.outgoing.push(echo.to, &wire::packet_v4(to, &wire::echo_v4(key, &payload)))
             }
             (IpAddr::V4(_), SocketKind::Ping) => self.outgoing.push(echo.to, &wire::echo_v4(key, &payload)),
             (IpAddr::V6(_), _) => self.outgoing.push(echo.to, &wire::echo_v6(key, &payload)),
-        };
-        if is_loaded {
-            self.leaving.push((slot, echo.stamp.ping));
         }
-        is_loaded
     }
 
     /// Sends the chunk and notes for every echo whether and when it left.
@@ -42,6 +45,7 @@ impl Lane {
         let mut has_retried = false;
         while place < self.outgoing.len() {
             let before = clock::mono();
+            let stamped = self.ask_for_a_stamp(before, place, most);
             let result = self.outgoing.send(self.channel.sender(), place, most);
             let after = clock::mono();
             let earlier = std::mem::replace(&mut refusals, self.channel.hidden_refusals());
@@ -52,8 +56,10 @@ impl Lane {
                         (Some(earlier), Some(now)) if earlier == now => Echo::Lost(Loss::NoReply),
                         _ => Echo::Unknown(Cause::OutputRefused),
                     };
+                    let call = self.departures.call(before, after, count);
+                    self.transmit.called(&call, stamped);
                     for (nth, (slot, ping)) in left {
-                        desk.inflight.sent(*slot, *ping, departure(nth, count, before, after), fate);
+                        desk.inflight.sent(*slot, *ping, call.departure(nth), fate);
                         desk.touched.push(*slot);
                     }
                     desk.tally.add(Count::Sent, count as u64);
@@ -66,6 +72,7 @@ impl Lane {
                     self.receive_errors(desk);
                 }
                 Err(error) => {
+                    self.transmit.failed(stamped);
                     if let Some((slot, ping)) = self.leaving.get(place) {
                         desk.inflight.not_sent(*slot, *ping, after, cause_of(&error));
                         desk.touched.push(*slot);
@@ -78,5 +85,6 @@ impl Lane {
         }
         self.outgoing.clear();
         self.leaving.clear();
+        self.receive_stamps(desk);
     }
 }
