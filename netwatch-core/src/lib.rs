@@ -139,7 +139,7 @@ pub use icmp::exposed as icmp_internals;
 #[cfg(feature = "icmp")]
 pub use icmp::{Accuracy, Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
-pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
+pub use logic::{Due, Monitor, MonitorOptions, Output, RouterNeed, Schedule, Verdict, Window, router_needs};
 pub use model::*;
 #[cfg(feature = "smtp")]
 pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
