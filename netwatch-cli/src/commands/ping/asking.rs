@@ -2,12 +2,12 @@
 //! goes to whoever shows it. It runs beside the showing, so that a slow terminal delays no echo.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use netwatch_core::{Cause, Check, CheckId, Echo, Probe, Report, Sample, Settings, TargetId};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::lookup::{Name, Names};
@@ -62,7 +62,12 @@ pub(crate) async fn ask(
     let mut is_naming = true;
     let name: Arc<str> = "".into();
     let mut next_slice = wire::mono_now();
+    let (again, mut unsent) = unbounded_channel();
+    let desk = Arc::new(Desk { out: out.clone(), answered: Arc::clone(&answered), again });
     loop {
+        while let Ok(asks) = unsent.try_recv() {
+            take_back(&mut queue, asks);
+        }
         let now = wire::mono_now();
         if now >= next_slice {
             queue.not_before(now.plus(HEAD_START));
@@ -77,7 +82,9 @@ pub(crate) async fn ask(
             let due: Vec<Check> = due.collect();
             if !due.is_empty() {
                 next_slice = now.plus(SLICE);
-                slices.spawn(slice(due, Arc::clone(&probe), out.clone(), Arc::clone(&answered)));
+                queue.speed_up();
+                let (probe, desk) = (Arc::clone(&probe), Arc::clone(&desk));
+                slices.spawn(async move { probe.check_many(&due, &*desk).await });
             }
         }
         if queue.is_empty() && slices.is_empty() && !is_naming {
@@ -86,9 +93,9 @@ pub(crate) async fn ask(
         let wake = queue.next().map(|next| next.minus(AHEAD).max(next_slice).since(wire::mono_now()));
         tokio::select! {
             () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {}
-            Some(ended) = slices.join_next() => {
-                ended.unwrap_or_default().into_iter().for_each(|ask| queue.add(ask));
-            }
+            // Whatever a slice did not send was told before its end.
+            Some(_) = slices.join_next() => {}
+            Some(asks) = unsent.recv() => take_back(&mut queue, asks),
             found = names.next(), if is_naming => match found {
                 Some(Name { host, address }) => {
                     let _ = out.send(News::Address(first(host).host, address));
@@ -103,29 +110,23 @@ pub(crate) async fn ask(
     }
 }
 
-/// Hands one slice to the probe; what this machine did not send is to be asked again.
-async fn slice(
-    due: Vec<Check>,
-    probe: Arc<dyn Probe>,
-    out: UnboundedSender<News>,
-    answered: Arc<[AtomicBool]>,
-) -> Vec<Ask> {
-    let desk = Desk { out, answered, again: Mutex::default() };
-    probe.check_many(&due, &desk).await;
-    desk.again.into_inner().unwrap_or_else(PoisonError::into_inner)
+fn take_back(queue: &mut Queue, unsent: Vec<Ask>) {
+    queue.slow_down();
+    unsent.into_iter().for_each(|ask| queue.add(ask));
 }
 
 /// Where the probe puts what it found.
 struct Desk {
     out: UnboundedSender<News>,
     answered: Arc<[AtomicBool]>,
-    again: Mutex<Vec<Ask>>,
+    /// What this machine did not send.
+    again: UnboundedSender<Vec<Ask>>,
 }
 
 impl Report for Desk {
     fn report(&self, samples: &[(CheckId, Sample)]) {
         let mut fates = Vec::with_capacity(samples.len());
-        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut again = Vec::new();
         for (id, sample) in samples {
             let ask = Ask::from_number(id.number());
             let echo = sample.echoes.iter().next().unwrap_or(Echo::Unknown(Cause::NoResult));
@@ -144,5 +145,8 @@ impl Report for Desk {
             fates.push((ask, echo));
         }
         let _ = self.out.send(News::Echoes(fates));
+        if !again.is_empty() {
+            let _ = self.again.send(again);
+        }
     }
 }

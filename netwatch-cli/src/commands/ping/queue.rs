@@ -9,7 +9,9 @@ use std::time::Duration;
 use netwatch_core::Mono;
 
 /// How often an echo that this machine did not send is planned anew.
-pub(crate) const MOST_TRIES: u8 = 4;
+pub(crate) const MOST_TRIES: u8 = 16;
+/// What a machine that cannot keep the packet interval is slowed down to; every machine can keep that.
+const SLOWEST: Duration = Duration::from_millis(1);
 
 /// One echo to one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) struct Queue {
     later: VecDeque<(Mono, Ask)>,
     /// When the next packet may leave.
     free: Mono,
+    /// From one packet to the next, as wanted and as this machine can.
+    wanted: Duration,
     gap: Duration,
     interval: Duration,
     rounds: Option<u32>,
@@ -53,7 +57,7 @@ impl Queue {
     /// Nothing yet. Packets leave `gap` apart, those to the same host at least `interval`; `rounds` each, or without end.
     pub(crate) fn new(gap: Duration, interval: Duration, rounds: Option<u32>) -> Queue {
         let (fresh, later) = (VecDeque::new(), VecDeque::new());
-        Queue { fresh, later, free: Mono::ZERO, gap, interval, rounds }
+        Queue { fresh, later, free: Mono::ZERO, wanted: gap, gap, interval, rounds }
     }
 
     /// Asks as soon as there is room.
@@ -77,6 +81,16 @@ impl Queue {
     /// Nothing leaves before this time any more.
     pub(crate) fn not_before(&mut self, earliest: Mono) {
         self.free = self.free.max(earliest);
+    }
+
+    /// This machine did not send in time: packets leave half as often, at a millisecond or the wanted gap at most.
+    pub(crate) fn slow_down(&mut self) {
+        self.gap = self.gap.saturating_mul(2).min(SLOWEST).max(self.wanted);
+    }
+
+    /// A slice was handed over since: back towards the wanted gap, an eighth at a time.
+    pub(crate) fn speed_up(&mut self) {
+        self.gap = self.gap.saturating_sub(self.gap / 8).max(self.wanted);
     }
 
     /// Hands out what leaves before `until`, with its time; who is `done` is not asked again.
@@ -162,6 +176,21 @@ mod tests {
         let hosts: Vec<u32> =
             queue.take(Mono::ZERO.plus(MS * 500), |host| host == 0).iter().map(|due| due.1.host).collect();
         assert_eq!(hosts, [1, 1]);
+    }
+
+    #[test]
+    fn a_machine_that_is_too_slow_gets_time_and_recovers() {
+        let wanted = Duration::from_micros(100);
+        let mut queue = Queue::new(wanted, MS, Some(1));
+        queue.slow_down();
+        assert_eq!(queue.gap, wanted * 2);
+        (0..10).for_each(|_| queue.slow_down());
+        assert_eq!(queue.gap, SLOWEST);
+        (0..30).for_each(|_| queue.speed_up());
+        assert_eq!(queue.gap, wanted);
+        let mut slow = Queue::new(MS * 20, MS, Some(1));
+        slow.slow_down();
+        assert_eq!(slow.gap, MS * 20, "so slow a rate is not what it could not keep");
     }
 
     #[test]

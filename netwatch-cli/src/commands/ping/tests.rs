@@ -24,7 +24,7 @@ impl Probe for Fickle {
         planned.push(check.at);
         let nth = planned.len();
         let echo = match check.target.index() {
-            _ if nth % 3 == 0 => Echo::Unknown(Cause::NotSent),
+            _ if nth.is_multiple_of(3) => Echo::Unknown(Cause::NotSent),
             5 => Echo::Unknown(Cause::NoRoute),
             even if even.is_multiple_of(2) => Echo::Reply(Rtt::from_duration(Duration::from_micros(1500))),
             _ => Echo::Lost(Loss::NoReply),
