@@ -7,12 +7,14 @@ pub(crate) struct Cell {
     colour: &'static str,
     right: bool,
     paint: Option<fn(char) -> &'static str>,
+    /// Left out where fewer letters of it fit.
+    least: usize,
 }
 
 impl Cell {
     /// Text, aligned to the left.
     pub(crate) fn text(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), colour: "", right: false, paint: None }
+        Cell { text: text.into(), colour: "", right: false, paint: None, least: 0 }
     }
 
     /// A figure, aligned to the right.
@@ -23,6 +25,11 @@ impl Cell {
     /// The same in a colour.
     pub(crate) fn coloured(self, colour: &'static str) -> Cell {
         Cell { colour, ..self }
+    }
+
+    /// The same, left out where not even this many letters of it fit.
+    pub(crate) fn at_least(self, letters: usize) -> Cell {
+        Cell { least: letters, ..self }
     }
 
     /// The same with a colour for each letter.
@@ -51,6 +58,9 @@ fn line(row: &[Cell], widths: &[usize], colour: bool, most: usize) -> String {
         let padding = width.saturating_sub(cell.text.chars().count());
         let (before, after) = if cell.right { (padding, 0) } else { (0, padding) };
         pen.spaces = pen.spaces.saturating_add(before);
+        if pen.room.saturating_sub(pen.spaces) < cell.least.min(cell.text.chars().count()) {
+            continue;
+        }
         match cell.paint.filter(|_| colour) {
             Some(paint) => {
                 for run in cell.text.chars().collect::<Vec<_>>().chunk_by(|one, other| paint(*one) == paint(*other)) {
@@ -110,6 +120,8 @@ mod tests {
         let rows = [vec![Cell::text("ñandú").coloured("32"), Cell::text("..x.").painted(paint)], vec![Cell::text("a")]];
         let cut = |most| lines(&rows, false, most).first().cloned().unwrap();
         assert_eq!([cut(3), cut(6), cut(9), cut(99)], ["ñan\n", "ñandú\n", "ñandú  ..\n", "ñandú  ..x.\n"]);
+        let note = [vec![Cell::text("a"), Cell::text("because").at_least(4)]];
+        assert_eq!([lines(&note, false, 6).concat(), lines(&note, false, 7).concat()], ["a\n", "a  beca\n"]);
         let coloured = lines(&rows, true, 10);
         assert_eq!(coloured, ["\u{1b}[32mñandú\u{1b}[0m  ..\u{1b}[31mx\u{1b}[0m\n", "a\n"]);
     }

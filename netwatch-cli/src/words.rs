@@ -46,6 +46,8 @@ words! {
     most: "MÁX", "MAX";
     last: "ÚLTIMO", "LAST";
     history: "HISTORIA", "HISTORY";
+    echoes: "ECOS", "SENT";
+    in_ms: "RTT en ms", "RTT in ms";
     hosts: "equipos", "hosts";
     answering: "responden", "answer";
     silent: "no responden", "do not answer";

@@ -25,9 +25,9 @@ pub(crate) struct Ping {
     /// and its broadcast address
     #[arg(short, long, conflicts_with = "file")]
     pub(crate) generate: bool,
-    /// Echoes to each host
-    #[arg(short, long, value_name = "N", default_value = "5", value_parser = count)]
-    pub(crate) count: NonZeroU32,
+    /// Echoes to each host [default: 5; with -a or -u at most 3]
+    #[arg(short, long, value_name = "N", value_parser = count)]
+    pub(crate) count: Option<NonZeroU32>,
     /// As many, and then one line a host with the milliseconds of each echo in their order: - without a reply, ? unknown
     #[arg(short = 'C', long, value_name = "N", conflicts_with = "count", value_parser = vcount)]
     pub(crate) vcount: Option<NonZeroU32>,
@@ -49,10 +49,10 @@ pub(crate) struct Ping {
     /// Only IPv6 addresses of names
     #[arg(short = '6', long = "ipv6")]
     pub(crate) v6: bool,
-    /// Show only the hosts that answer, one a line; who has answered is not asked again
+    /// Show only the hosts that answer, one a line; each is asked until it answers, or nothing came in time to any echo
     #[arg(short, long, conflicts_with_all = ["unreach", "vcount", "looping", "json"])]
     pub(crate) alive: bool,
-    /// Show only the hosts that do not answer, one a line; who has answered is not asked again
+    /// Show only the hosts that do not answer, one a line; asked as with -a
     #[arg(short, long, conflicts_with_all = ["vcount", "looping", "json"])]
     pub(crate) unreach: bool,
     /// One JSON object a host, and nothing else
@@ -66,7 +66,8 @@ pub(crate) struct Ping {
 impl Ping {
     /// How many echoes each host gets; `None` without end.
     pub(crate) fn rounds(&self) -> Option<NonZeroU32> {
-        (!self.looping).then(|| self.vcount.unwrap_or(self.count))
+        let usual = if self.until_answered() { 3 } else { 5 };
+        if self.looping { None } else { self.vcount.or(self.count).or(NonZeroU32::new(usual)) }
     }
 
     /// Whether a host is done with once it has answered.
@@ -152,6 +153,8 @@ mod tests {
         assert_eq!(ping.rounds(), NonZeroU32::new(3));
         assert_eq!((ping.interval, ping.packet_interval), (Duration::from_millis(500), Duration::from_millis(2)));
         assert_eq!(parsed("-C 20 192.0.2.1").unwrap().rounds(), NonZeroU32::new(20));
+        assert_eq!(parsed("x").unwrap().rounds(), NonZeroU32::new(5));
+        assert_eq!(parsed("-a x").unwrap().rounds(), NonZeroU32::new(3));
         assert_eq!(parsed("-l 192.0.2.1").unwrap().rounds(), None);
         assert!(parsed("-a -f -").unwrap().until_answered() && parsed("-u 192.0.2.1").unwrap().until_answered());
         for line in

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use self::asking::{Manner, News};
 use self::hosts::Wanted;
+use self::live::Look;
 use self::lookup::{LOOKUPS, Names};
 use self::tally::Tally;
 use self::terminal::Screen;
@@ -211,7 +212,9 @@ fn conclude(tallies: &[Tally], options: &args::Ping, locale: Locale, elapsed: Du
             writeln!(out, "{}", show::times(tally, rounds.get()))?;
         }
     } else if is_live {
-        for line in live::frame(tallies, &Screen::look(locale), elapsed) {
+        // Room for the prompt, so that the heading stays in sight.
+        let look = Screen::look(locale);
+        for line in live::frame(tallies, &Look { rows: look.rows.saturating_sub(2), ..look }, elapsed) {
             writeln!(out, "{line}")?;
         }
     } else {

@@ -3,10 +3,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use netwatch_core::{Cause, Check, CheckId, Echo, Probe, Report, Sample, Settings, TargetId};
+use netwatch_core::{Cause, Check, CheckId, Echo, Mono, Probe, Report, Sample, Settings, TargetId};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -39,13 +38,14 @@ pub(crate) struct Manner {
     pub(crate) interval: Duration,
     /// How many each; `None` without end.
     pub(crate) rounds: Option<u32>,
-    /// Whether who has answered is not asked again.
+    /// Whether a host gets its next echo only when the one before is known not to be answered.
     pub(crate) until_answered: bool,
     /// How the probe is to ask, one echo a check.
     pub(crate) settings: Arc<Settings>,
 }
 
-/// Asks everybody who has an address or a name that gets one, and returns when the last echo has its fate. Dropping it ends it at once.
+/// Asks everybody who has an address or a name that gets one, and returns when the last echo has its fate. Dropping it
+/// ends it at once.
 pub(crate) async fn ask(
     mut addresses: Vec<Option<SocketAddr>>,
     mut names: Names,
@@ -53,8 +53,8 @@ pub(crate) async fn ask(
     probe: Arc<dyn Probe>,
     out: UnboundedSender<News>,
 ) {
-    let answered: Arc<[AtomicBool]> = addresses.iter().map(|_| AtomicBool::new(false)).collect();
-    let mut queue = Queue::new(manner.gap, manner.interval, manner.rounds);
+    let rounds = if manner.until_answered { Some(1) } else { manner.rounds };
+    let mut queue = Queue::new(manner.gap, manner.interval, rounds);
     let first = |host: usize| Ask { host: u32::try_from(host).unwrap_or(u32::MAX), round: 0, tries: 0 };
     let known = addresses.iter().enumerate().filter(|(_, address)| address.is_some());
     known.for_each(|(host, _)| queue.add(first(host)));
@@ -62,19 +62,17 @@ pub(crate) async fn ask(
     let mut is_naming = true;
     let name: Arc<str> = "".into();
     let mut next_slice = wire::mono_now();
-    let (again, mut unsent) = unbounded_channel();
-    let desk = Arc::new(Desk { out: out.clone(), answered: Arc::clone(&answered), again });
+    let (back, mut returned) = unbounded_channel();
+    let desk =
+        Arc::new(Desk { out: out.clone(), tries: manner.until_answered.then_some(manner.rounds).flatten(), back });
     loop {
-        while let Ok(asks) = unsent.try_recv() {
-            take_back(&mut queue, asks);
+        while let Ok(back) = returned.try_recv() {
+            take_back(&mut queue, back, manner.interval);
         }
         let now = wire::mono_now();
         if now >= next_slice {
             queue.not_before(now.plus(HEAD_START));
-            let done = |host: u32| {
-                manner.until_answered && answered.get(host as usize).is_some_and(|done| done.load(Ordering::Relaxed))
-            };
-            let due = queue.take(now.plus(AHEAD), done).into_iter().filter_map(|(at, ask)| {
+            let due = queue.take(now.plus(AHEAD)).into_iter().filter_map(|(at, ask)| {
                 let (id, target) = (CheckId::new(ask.number()), TargetId::from_index(ask.host as usize));
                 let address = addresses.get(ask.host as usize).copied().flatten()?;
                 Some(Check::new(id, target, Arc::clone(&name), address, at, Arc::clone(&manner.settings)))
@@ -93,9 +91,9 @@ pub(crate) async fn ask(
         let wake = queue.next().map(|next| next.minus(AHEAD).max(next_slice).since(wire::mono_now()));
         tokio::select! {
             () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {}
-            // Whatever a slice did not send was told before its end.
+            // Whatever comes back from a slice came before its end.
             Some(_) = slices.join_next() => {}
-            Some(asks) = unsent.recv() => take_back(&mut queue, asks),
+            Some(back) = returned.recv() => take_back(&mut queue, back, manner.interval),
             found = names.next(), if is_naming => match found {
                 Some(Name { host, address }) => {
                     let _ = out.send(News::Address(first(host).host, address));
@@ -110,43 +108,52 @@ pub(crate) async fn ask(
     }
 }
 
-fn take_back(queue: &mut Queue, unsent: Vec<Ask>) {
-    queue.slow_down();
-    unsent.into_iter().for_each(|ask| queue.add(ask));
+/// What is to be asked again.
+#[derive(Debug, Default)]
+struct Back {
+    /// This machine did not send these.
+    unsent: Vec<Ask>,
+    /// Nobody answered these, planned for then.
+    unanswered: Vec<(Mono, Ask)>,
+}
+
+fn take_back(queue: &mut Queue, back: Back, interval: Duration) {
+    if !back.unsent.is_empty() {
+        queue.slow_down();
+    }
+    back.unsent.into_iter().for_each(|ask| queue.add(ask));
+    back.unanswered.into_iter().for_each(|(at, ask)| queue.add_later(at.plus(interval), ask));
 }
 
 /// Where the probe puts what it found.
 struct Desk {
     out: UnboundedSender<News>,
-    answered: Arc<[AtomicBool]>,
-    /// What this machine did not send.
-    again: UnboundedSender<Vec<Ask>>,
+    /// How often a host is asked until it answers, if its answer ends it.
+    tries: Option<u32>,
+    back: UnboundedSender<Back>,
 }
 
 impl Report for Desk {
     fn report(&self, samples: &[(CheckId, Sample)]) {
         let mut fates = Vec::with_capacity(samples.len());
-        let mut again = Vec::new();
+        let mut back = Back::default();
         for (id, sample) in samples {
             let ask = Ask::from_number(id.number());
             let echo = sample.echoes.iter().next().unwrap_or(Echo::Unknown(Cause::NoResult));
-            match echo {
-                Echo::Unknown(Cause::NotSent) if ask.tries.saturating_add(1) < MOST_TRIES => {
-                    again.push(Ask { tries: ask.tries.saturating_add(1), ..ask });
-                    continue;
-                }
-                Echo::Reply(_) => {
-                    if let Some(answered) = self.answered.get(ask.host as usize) {
-                        answered.store(true, Ordering::Relaxed);
-                    }
-                }
-                _ => {}
+            let tries = ask.tries.saturating_add(1);
+            if echo == Echo::Unknown(Cause::NotSent) && tries < MOST_TRIES {
+                back.unsent.push(Ask { tries, ..ask });
+                continue;
+            }
+            let round = ask.round.saturating_add(1);
+            if !matches!(echo, Echo::Reply(_)) && self.tries.is_some_and(|tries| round < tries) {
+                back.unanswered.push((sample.at, Ask { round, tries: 0, ..ask }));
             }
             fates.push((ask, echo));
         }
         let _ = self.out.send(News::Echoes(fates));
-        if !again.is_empty() {
-            let _ = self.again.send(again);
+        if !back.unsent.is_empty() || !back.unanswered.is_empty() {
+            let _ = self.back.send(back);
         }
     }
 }

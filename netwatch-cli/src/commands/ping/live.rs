@@ -12,6 +12,8 @@ use crate::words;
 
 /// So many echoes are shown as history.
 const HISTORY: usize = 24;
+/// Of the reason why nothing comes, at least so much is shown, or nothing.
+const NOTE: usize = 16;
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const RED: &str = "1;31";
@@ -70,15 +72,14 @@ fn rank(tally: &Tally) -> (u8, Reverse<u32>, Reverse<Option<Rtt>>) {
 }
 
 fn heading(locale: Locale) -> Vec<Cell> {
-    let ms = |word: &str| Cell::figure(format!("{word} ms"));
     vec![
         Cell::text(words::name(locale)),
-        Cell::figure(words::sent(locale)),
+        Cell::figure(words::echoes(locale)),
         Cell::figure(words::loss(locale)),
-        ms(words::last(locale)),
-        ms(words::least(locale)),
-        ms(words::median(locale)),
-        ms(words::most(locale)),
+        Cell::figure(words::last(locale)),
+        Cell::figure(words::least(locale)),
+        Cell::figure(words::median(locale)),
+        Cell::figure(words::most(locale)),
         Cell::text(words::history(locale)),
     ]
 }
@@ -92,7 +93,7 @@ fn row(tally: &Tally, look: &Look) -> Vec<Cell> {
         _ => "",
     };
     let number = |rtt: Rtt| words::decimal(rtt.as_millis_f64(), 3, look.locale);
-    let ms = |rtt: Option<Rtt>| Cell::figure(format!("{:>8}", rtt.map_or_else(|| "-".to_owned(), number)));
+    let ms = |rtt: Option<Rtt>| Cell::figure(format!("{:>7}", rtt.map_or_else(|| "-".to_owned(), number)));
     let loss = tally.loss_share().map(|loss| format!("{} %", words::decimal(loss * 100.0, 1, look.locale)));
     let last = match tally.last {
         Some(Echo::Reply(rtt)) => ms(Some(rtt)),
@@ -112,7 +113,7 @@ fn row(tally: &Tally, look: &Look) -> Vec<Cell> {
         Cell::text(history(tally, look.unicode)).painted(paint),
     ];
     if let Some(why) = reason(tally, look.locale) {
-        row.push(Cell::text(why).coloured(GREY));
+        row.push(Cell::text(why).coloured(GREY).at_least(NOTE));
     }
     row
 }
@@ -175,7 +176,7 @@ fn sum(tallies: &[Tally], look: &Look, elapsed: Duration) -> String {
     let counts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let time = words::decimal(elapsed.as_secs_f64(), 1, locale);
-    format!("{} {}: {}; {time} s", tallies.len(), words::hosts(locale), counts.join(", "))
+    format!("{} {}: {}; {time} s; {}", tallies.len(), words::hosts(locale), counts.join(", "), words::in_ms(locale))
 }
 
 #[cfg(test)]
@@ -211,13 +212,13 @@ mod tests {
     fn a_few_hosts_stand_in_their_order() {
         let lines = frame(&hosts(), &LOOK, Duration::from_millis(6240));
         let expected = "\
-NAME       SENT     LOSS   LAST ms    MIN ms  MEDIAN ms    MAX ms  HISTORY
-192.0.2.1     4    0.0 %    20.000     1.000      1.000    20.000  ▁▃▁█
-192.0.2.2     0        -         -         -          -         -
-192.0.2.3     2   50.0 %         -     1.000      1.000     1.000  ▁×
-192.0.2.4     1        -         ?         -          -         -  ?        this machine has no route to the address
-192.0.2.5     2  100.0 %         -         -          -         -  ××       it is not found on its network
-5 hosts: 2 answer, 1 do not answer, 1 unknown, 1 pending; 6.2 s";
+NAME       SENT     LOSS     LAST      MIN   MEDIAN      MAX  HISTORY
+192.0.2.1     4    0.0 %   20.000    1.000    1.000   20.000  ▁▃▁█
+192.0.2.2     0        -        -        -        -        -
+192.0.2.3     2   50.0 %        -    1.000    1.000    1.000  ▁×
+192.0.2.4     1        -        ?        -        -        -  ?        this machine has no route to the address
+192.0.2.5     2  100.0 %        -        -        -        -  ××       it is not found on its network
+5 hosts: 2 answer, 1 do not answer, 1 unknown, 1 pending; 6.2 s; RTT in ms";
         assert_eq!(lines.join("\n"), expected);
     }
 

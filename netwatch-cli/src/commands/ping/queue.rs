@@ -65,6 +65,12 @@ impl Queue {
         self.fresh.push_back(ask);
     }
 
+    /// Asks not before this time.
+    pub(crate) fn add_later(&mut self, at: Mono, ask: Ask) {
+        let place = self.later.partition_point(|(earlier, _)| *earlier <= at);
+        self.later.insert(place, (at, ask));
+    }
+
     /// Whether everything was handed out.
     pub(crate) fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.later.is_empty()
@@ -93,8 +99,8 @@ impl Queue {
         self.gap = self.gap.saturating_sub(self.gap / 8).max(self.wanted);
     }
 
-    /// Hands out what leaves before `until`, with its time; who is `done` is not asked again.
-    pub(crate) fn take(&mut self, until: Mono, done: impl Fn(u32) -> bool) -> Vec<(Mono, Ask)> {
+    /// Hands out what leaves before `until`, with its time.
+    pub(crate) fn take(&mut self, until: Mono) -> Vec<(Mono, Ask)> {
         let mut due = Vec::new();
         while let Some(at) = self.next().filter(|at| *at < until) {
             let ask = match self.fresh.pop_front() {
@@ -104,14 +110,11 @@ impl Queue {
                     None => break,
                 },
             };
-            if done(ask.host) {
-                continue;
-            }
             self.free = at.plus(self.gap);
             due.push((at, ask));
             let round = ask.round.saturating_add(1);
             if ask.tries == 0 && self.rounds.is_none_or(|rounds| round < rounds) {
-                self.later.push_back((at.plus(self.interval), Ask { round, ..ask }));
+                self.add_later(at.plus(self.interval), Ask { round, ..ask });
             }
         }
         due
@@ -135,7 +138,7 @@ mod tests {
     }
 
     fn plan(queue: &mut Queue, until: u32) -> Vec<(u64, u32, u32)> {
-        let due = queue.take(Mono::ZERO.plus(MS * until), |_| false);
+        let due = queue.take(Mono::ZERO.plus(MS * until));
         due.into_iter().map(|(at, ask)| (ms(at), ask.host, ask.round)).collect()
     }
 
@@ -170,12 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn who_is_done_is_not_asked_again() {
-        let mut queue = queue(2, 1, 10, 3);
-        queue.take(Mono::ZERO.plus(MS * 5), |_| false);
-        let hosts: Vec<u32> =
-            queue.take(Mono::ZERO.plus(MS * 500), |host| host == 0).iter().map(|due| due.1.host).collect();
-        assert_eq!(hosts, [1, 1]);
+    fn what_is_asked_later_keeps_the_order_of_time() {
+        let mut queue = queue(2, 1, 10, 2);
+        plan(&mut queue, 5);
+        queue.add_later(Mono::ZERO.plus(MS * 5), Ask { host: 9, round: 7, tries: 1 });
+        assert_eq!(plan(&mut queue, 100), [(5, 9, 7), (10, 0, 1), (11, 1, 1)]);
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(crate) fn fate(echo: Echo, locale: Locale) -> String {
 /// The host as it was named, with its address where that is something else.
 pub(crate) fn named(tally: &Tally) -> String {
     let host = words::printable(&tally.host);
-    match tally.address.map(shown).filter(|address| **address != *tally.host) {
+    // Who names an interface knows the address.
+    let known = |address: &String| **address == *tally.host || tally.host.contains('%');
+    match tally.address.map(shown).filter(|address| !known(address)) {
         Some(address) => format!("{host} ({address})"),
         None => host,
     }
@@ -130,6 +132,7 @@ mod tests {
     fn a_name_shows_its_address_and_an_address_itself() {
         assert_eq!(named(&tally("olt-1", "192.0.2.1:0")), "olt-1 (192.0.2.1)");
         assert_eq!(named(&tally("2001:db8::1", "[2001:db8::1]:0")), "2001:db8::1");
+        assert_eq!(named(&tally("fe80::1%lo", "[fe80::1%1]:0")), "fe80::1%lo");
         assert_eq!(named(&tally("2001:DB8::1", "[2001:db8::1]:0")), "2001:DB8::1 (2001:db8::1)");
     }
 }

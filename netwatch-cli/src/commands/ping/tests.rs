@@ -65,6 +65,14 @@ async fn packets_keep_their_distance() {
     assert!(planned.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(20)), "{planned:?}");
 }
 
+#[tokio::test]
+async fn who_has_answered_is_asked_no_more() {
+    let options = Line::try_parse_from(["ping", "-a", "-p", "10ms", "-g", "192.0.2.0/29"]).unwrap().ping;
+    let tallies = ask_all(hosts::wanted(&options).unwrap(), Arc::new(Fickle::default()), &options, Locale::En).await;
+    let fates: Vec<_> = tallies.iter().map(|tally| (tally.answered, tally.lost, tally.unknown)).collect();
+    assert_eq!(fates, [(1, 0, 0), (0, 3, 0), (1, 0, 0), (0, 3, 0), (1, 0, 0), (0, 0, 3)]);
+}
+
 #[test]
 fn a_list_says_of_whom_it_can_say_nothing() {
     let host = |name: &str| Tally::new(Wanted { host: name.into(), address: None });
