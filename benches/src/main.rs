@@ -1,0 +1,69 @@
+//! netwatch measured against the kernel's own floor and against its peers, in a lab without a route out.
+//!
+//! Each command makes its own namespaces, runs for a bounded time, prints a table, and with `--write` puts that table between its
+//! markers in docs/PERFORMANCE.md: no figure there was typed by a person. Figures to compare are taken in turns within one run
+//! (A B A B), because the machine's speed drifts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a measuring program outside the published crates: what it cannot measure must end it at once"
+)]
+
+mod cost;
+mod daemon;
+mod floor;
+mod lab;
+mod report;
+mod stats;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures netwatch. As root, on a machine that does nothing else.
+#[derive(Debug, Parser)]
+struct Words {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every measurement can be told.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// How often each figure is taken.
+    #[arg(long, default_value_t = 5, global = true)]
+    runs: usize,
+    /// Seconds that each is measured for.
+    #[arg(long, default_value_t = 20, global = true)]
+    seconds: u64,
+    /// Puts the table into docs/PERFORMANCE.md.
+    #[arg(long, global = true)]
+    write: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What the kernel itself takes for an echo: the bare loop.
+    Floor {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// What the whole daemon takes for an echo, and the floor at the same rate, in turns.
+    Daemon {
+        /// Echoes a second, each rate in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [50_000, 5_000])]
+        rates: Vec<u64>,
+        /// Runs the daemon as nobody, with CAP_NET_RAW alone.
+        #[arg(long)]
+        cap_net_raw: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+fn main() {
+    match Words::parse().command {
+        Command::Floor { common } => floor::measure(&common),
+        Command::Daemon { rates, cap_net_raw, common } => daemon::against_floor(&rates, cap_net_raw, &common),
+    }
+}
