@@ -1,5 +1,6 @@
 //! The whole program, as a customer runs it: `netwatch run` with a list of devices, journal, text files and page, in the lab.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::net::IpAddr;
@@ -85,6 +86,32 @@ impl Netwatch {
     pub(crate) fn statuses(&self) -> Value {
         let answer = self.get("/api/v1/targets?limit=1").expect("the API answers");
         serde_json::from_str::<Value>(&answer).expect("JSON")["counts"].clone()
+    }
+
+    /// The whole numbers of `/healthz` by their names: whatever it counts.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        crate::sustain::numbers(&self.health().unwrap_or_default(), "", &mut found);
+        found
+    }
+
+    /// All devices as the API lists them.
+    pub(crate) fn list(&self) -> Vec<Value> {
+        let mut all = Vec::new();
+        loop {
+            let answer = self.get(&format!("/api/v1/targets?limit=1000&offset={}", all.len())).expect("the API answers");
+            let mut answer: Value = serde_json::from_str(&answer).expect("JSON");
+            let Value::Array(rows) = answer["targets"].take() else { panic!("no targets in {answer}") };
+            if rows.is_empty() {
+                return all;
+            }
+            all.extend(rows);
+        }
+    }
+
+    /// How many devices have lost an echo in their last six checks.
+    pub(crate) fn with_loss(&self) -> usize {
+        self.list().iter().filter(|row| row["loss"].as_f64().is_some_and(|loss| loss > 0.0)).count()
     }
 
     /// SIGTERM, and its end.

@@ -11,12 +11,15 @@
     reason = "a measuring program outside the published crates: what it cannot measure must end it at once"
 )]
 
+mod accuracy;
 mod cost;
 mod daemon;
+mod drive;
 mod floor;
 mod lab;
 mod report;
 mod stats;
+mod sustain;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -59,11 +62,42 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// The engine's RTTs and sending times against a capture, idle and with every core loaded.
+    Accuracy {
+        /// Echoes a second, each rate in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [50_000])]
+        rates: Vec<u64>,
+        /// Checks of each device, 10 s each.
+        #[arg(long, default_value_t = 3)]
+        laps: u32,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Many devices for minutes: what was sent, answered, and said of it.
+    Sustain {
+        /// Numbers of devices, each in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [100_000])]
+        targets: Vec<usize>,
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// IPv6 instead of IPv4.
+        #[arg(long)]
+        v6: bool,
+        /// Runs the daemon as nobody, with CAP_NET_RAW alone.
+        #[arg(long)]
+        cap_net_raw: bool,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 fn main() {
     match Words::parse().command {
         Command::Floor { common } => floor::measure(&common),
         Command::Daemon { rates, cap_net_raw, common } => daemon::against_floor(&rates, cap_net_raw, &common),
+        Command::Accuracy { rates, laps, common } => accuracy::measure(&rates, laps, &common),
+        Command::Sustain { targets, minutes, v6, cap_net_raw, common } => {
+            sustain::measure(&targets, minutes, v6, cap_net_raw, &common);
+        }
     }
 }

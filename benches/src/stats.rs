@@ -42,7 +42,7 @@ impl fmt::Display for Series {
         let digits = f.precision().unwrap_or(2);
         let middle = self.median();
         if self.0.len() == 1 {
-            return f.pad(&format!("{middle:.digits$}"));
+            return write!(f, "{middle:.digits$}");
         }
         write!(f, "{middle:.digits$} ({low:.digits$}-{high:.digits$})")
     }
