@@ -82,7 +82,8 @@ pub(crate) fn memory(pid: u32) -> (u64, u64) {
     (field("Rss:"), field("Pss:"))
 }
 
-fn cpu(whose: Whose) -> Duration {
+/// All that it has used so far.
+pub(crate) fn cpu(whose: Whose) -> Duration {
     match whose {
         Whose::Process(pid) => {
             let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));

@@ -14,9 +14,12 @@
 mod accuracy;
 mod cost;
 mod daemon;
+mod dead;
 mod drive;
 mod floor;
+mod growth;
 mod lab;
+mod logic;
 mod report;
 mod stats;
 mod sustain;
@@ -89,6 +92,46 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// The daemon from few devices to many, with the exponents of its cost.
+    Growth {
+        /// Numbers of devices, each in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000])]
+        targets: Vec<usize>,
+        /// Up to how many devices RTTs are compared with a capture.
+        #[arg(long, default_value_t = 100_000)]
+        most_captured: usize,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// The engine alone from few devices to many.
+    Engine {
+        /// Numbers of devices, each in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000, 1_000_000])]
+        targets: Vec<usize>,
+        #[command(flatten)]
+        common: Common,
+    },
+    #[command(hide = true)]
+    EngineAlone { size: usize, laps: u32 },
+    /// The live devices when a share of the others is dead.
+    Dead {
+        /// How many devices.
+        #[arg(long, default_value_t = 10_000)]
+        targets: usize,
+        /// How many of them are dead, in percent.
+        #[arg(long, default_value_t = 30)]
+        percent: usize,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// The pure half alone: checks a second, allocations a check.
+    Logic {
+        /// Numbers of devices, each in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000, 1_000_000])]
+        targets: Vec<usize>,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 fn main() {
@@ -99,5 +142,10 @@ fn main() {
         Command::Sustain { targets, minutes, v6, cap_net_raw, common } => {
             sustain::measure(&targets, minutes, v6, cap_net_raw, &common);
         }
+        Command::Growth { targets, most_captured, common } => growth::daemon(&targets, most_captured, &common),
+        Command::Engine { targets, common } => growth::engine(&targets, &common),
+        Command::EngineAlone { size, laps } => growth::alone(size, laps),
+        Command::Dead { targets, percent, common } => dead::measure(targets, percent, &common),
+        Command::Logic { targets, common } => logic::measure(&targets, &common),
     }
 }
