@@ -36,6 +36,11 @@ impl Rtt {
         Duration::from_nanos(u64::from(self.0) * 100)
     }
 
+    /// The round-trip time in units of 100 ns: all that it is known to.
+    pub const fn units(self) -> u32 {
+        self.0
+    }
+
     /// Milliseconds with their fraction.
     pub fn as_millis_f64(self) -> f64 {
         f64::from(self.0) / 10_000.0
