@@ -9,6 +9,7 @@ mod driver;
 mod journal;
 mod resolve;
 mod sinks;
+mod slab;
 mod slices;
 #[cfg(test)]
 mod tests;
