@@ -17,6 +17,7 @@
     reason = "test support outside the published crates: a lab that cannot do its part must fail the test at once"
 )]
 
+pub mod capture;
 pub mod config;
 pub mod daemon;
 pub mod files;
