@@ -20,6 +20,7 @@ mod floor;
 mod growth;
 mod lab;
 mod logic;
+mod peers;
 mod report;
 mod stats;
 mod sustain;
@@ -132,6 +133,14 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// The peers side by side: fping, surge-ping, check_icmp, ping, blackbox-exporter, smokeping-prober, the floor and netwatch.
+    Peers {
+        /// A tenth of the load, once: to see that it works.
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 fn main() {
@@ -146,6 +155,7 @@ fn main() {
         Command::Engine { targets, common } => growth::engine(&targets, &common),
         Command::EngineAlone { size, laps } => growth::alone(size, laps),
         Command::Dead { targets, percent, common } => dead::measure(targets, percent, &common),
+        Command::Peers { quick, common } => peers::measure(quick, &common),
         Command::Logic { targets, common } => logic::measure(&targets, &common),
     }
 }
