@@ -8,7 +8,7 @@ mod story;
 use std::time::Duration;
 
 use netwatch_core::{Cause, Event, NotifierPolicy, Plan, Settings, Status};
-use story::Check::{Answered, Silent, Unknown};
+use story::Check::{Answered, Silent, Slow, Unknown};
 use story::{Server, Story, now, plan};
 
 fn at_once(settings: &mut Settings, _: &mut NotifierPolicy) {
@@ -228,4 +228,70 @@ fn a_stop_while_a_device_recovers_does_not_begin_its_settling_anew() {
         _ => None,
     });
     assert!(closed.is_some_and(|closed| closed <= now(70).wall), "it has answered since second 70: {closed:?}");
+}
+
+/// Checks every target at once.
+fn check_all(story: &mut Story, names: &[String], found: story::Check) {
+    for name in names {
+        story.check(name, found);
+    }
+}
+
+#[test]
+fn many_records_are_written_little_by_little_and_no_sign_of_life_runs_ahead_of_them() {
+    let names: Vec<String> = (0..2500).map(|n| n.to_string()).collect();
+    let refs: Vec<&str> = names.iter().map(String::as_str).collect();
+    let plan = || told_by("noc", &refs);
+    let mut story = Story::new(plan());
+    story.seconds = 10;
+    check_all(&mut story, &names, Answered);
+    let written = story.saved.targets.len();
+    assert!((1..2500).contains(&written), "{written} records at once");
+    assert_eq!(story.saved.alive_at, None, "not yet true of all");
+    story.pass(20);
+    assert_eq!(story.saved.targets.len(), 2500);
+    assert!(story.saved.alive_at.is_some());
+
+    story.pass(570);
+    check_all(&mut story, &names, Answered);
+    let answered = now(story.seconds).wall;
+    story.pass(10);
+    check_all(&mut story, &names, Unknown);
+    let alive = story.saved.alive_at;
+    let crashed = Story::go_on(plan(), story.saved.clone(), 4000);
+    let believed = crashed.monitor.start(now(4000)).targets.iter().filter_map(|view| view.last_good).max();
+    assert!(believed <= Some(answered) && story.saved.alive_at == alive, "{believed:?} after {answered:?}");
+    story.pass(3600);
+    let views = Story::go_on(plan(), story.saved, 8000).monitor.start(now(8000)).targets;
+    assert!(views.iter().all(|view| view.last_good == Some(answered)));
+}
+
+#[test]
+fn what_answers_again_after_a_restart_is_not_written_again() {
+    let mut story = Story::new(told_by("noc", &["a"]));
+    story.checks("a", &[Answered, Slow, Answered]);
+    let before = story.saved.targets.clone();
+    let mut story = Story::go_on(told_by("noc", &["a"]), story.saved, 100);
+    story.checks("a", &[Answered, Slow, Answered]);
+    story.pass(60);
+    assert_eq!(story.saved.targets, before);
+    let believed =
+        Story::go_on(told_by("noc", &["a"]), story.saved, 1000).monitor.start(now(1000)).targets[0].last_good;
+    assert!(believed > Some(now(100).wall), "the sign of life speaks for it");
+}
+
+#[test]
+fn a_sign_of_life_does_not_speak_for_a_target_that_is_paused_or_unseen_since_the_start() {
+    let mut story = Story::new(told_by("noc", &["a", "b"]));
+    story.seconds = 20;
+    story.check("a", Answered);
+    story.check("b", Answered);
+    story.pass(30);
+    let mut paused = told_by("noc", &["a", "b"]);
+    paused.targets[0].paused = true;
+    let mut story = Story::go_on(paused, story.saved, 60);
+    story.check("b", Unknown);
+    story.pass(3600);
+    let views = Story::go_on(told_by("noc", &["a", "b"]), story.saved, 5000).monitor.start(now(5000)).targets;
+    assert!(views.iter().all(|view| view.last_good < Some(now(60).wall)), "{views:?}");
 }

@@ -18,6 +18,12 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How often the journal is given a sign of life.
 const ALIVE: Duration = Duration::from_secs(10);
 
+/// Records that carry no outage wait for each other: so many are written at once,
+const RECORDS: usize = 1000;
+/// and so long lies between two such writings. A million devices that are seen for the first time, or that cannot be
+/// seen any more, must not make a commit that others wait for, nor the memory for one.
+const RECORDS_EVERY: Duration = Duration::from_millis(250);
+
 /// What a step of the journal means for the rest.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -36,6 +42,8 @@ pub(super) struct Journaling {
     acknowledged: u64,
     not_before: Mono,
     alive_due: Mono,
+    records_from: Mono,
+    records_left: usize,
     pub(super) failing_since: Option<Wall>,
 }
 
@@ -48,12 +56,28 @@ impl Journaling {
             acknowledged: 0,
             not_before: now.mono,
             alive_due: now.mono,
+            records_from: now.mono,
+            records_left: RECORDS,
             failing_since: None,
         }
     }
 
     pub(super) fn put(&mut self, change: Change) {
         self.pending.insert(change.key(), change);
+    }
+
+    /// How many of the records that wait may go with the next commit. They are as good as put.
+    pub(super) fn room_for_records(&mut self, now: Now, waiting: usize) -> usize {
+        if waiting == 0 || self.under_way.is_some() || now.mono < self.not_before {
+            return 0;
+        }
+        if now.mono >= self.records_from {
+            self.records_from = now.mono.plus(RECORDS_EVERY);
+            self.records_left = RECORDS;
+        }
+        let room = self.records_left.min(waiting);
+        self.records_left = self.records_left.saturating_sub(room);
+        room
     }
 
     /// The number of the commit that will carry what is put now.
@@ -111,10 +135,12 @@ impl Journaling {
         if self.failing_since.is_some() { u64::MAX } else { self.acknowledged }
     }
 
-    pub(super) fn timeout(&self) -> Mono {
+    /// When to come back; `records` is whether records wait.
+    pub(super) fn timeout(&self, records: bool) -> Mono {
         match &self.under_way {
             Some((_, since)) if self.failing_since.is_none() => since.plus(STALLED),
             Some(_) => Mono::from_nanos(u64::MAX),
+            None if self.pending.is_empty() && records => self.records_from.max(self.not_before),
             None if self.pending.is_empty() => self.alive_due.max(self.not_before),
             None => self.not_before,
         }

@@ -4,16 +4,20 @@
 //! The invariant: after every `handle_*`, call `poll_output` until it returns `None`, and carry out what it gave in
 //! that order. A commit is asked for before anything that depends on it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::journaling::{Journaling, News};
-use super::state::TargetState;
+use super::state::{Change as StateChange, TargetState};
 use super::teller::{Outcome, Teller, put};
 use crate::model::{
     Change, Commit, Content, DeliveryError, Draft, Event, Line, LineId, LineKind, MailId, Mono, Notification, Now,
-    Outage, Plan, Receipt, Sample, Saved, Start, Status, Subject, TargetId, Transition,
+    Outage, OutageId, Plan, Receipt, Sample, Saved, Settings, Start, Status, Subject, TargetId, Transition,
 };
+
+/// How many records the last commit of a run may renew: the program has a second to end. Whoever is left over is known
+/// as of the last sign of life.
+const LAST_RECORDS: usize = 20_000;
 
 /// What a [`Monitor`] needs besides its plan.
 #[derive(Debug, Clone)]
@@ -60,20 +64,27 @@ pub struct Monitor {
     pub(super) tellers: Vec<Teller>,
     pub(super) journaling: Journaling,
     pub(super) last_number: u64,
+    /// The settings of the targets, each once.
+    classes: Vec<Arc<Settings>>,
     /// Targets that have not been checked in this run.
     unchecked: usize,
+    /// Targets of which the journal holds something that is not so any more, apart from outages.
+    misrecorded: VecDeque<TargetId>,
     pub(super) outputs: VecDeque<Output>,
 }
 
 impl Monitor {
     /// Goes on where `saved` ends.
     pub fn new(plan: Arc<Plan>, saved: &Saved, now: Now, options: MonitorOptions) -> Monitor {
-        let targets = plan.targets.iter().map(|target| match saved.targets.get(&target.name) {
-            Some(known) => TargetState::restore(now, known, target.paused, saved.alive_at, &target.settings),
-            None => TargetState::new(now, target.paused),
+        let (classes, class_of) = classes(&plan);
+        let targets = plan.targets.iter().zip(class_of).map(|(target, class)| match saved.targets.get(&target.name) {
+            Some(known) => TargetState::restore(now, known, class, target.paused, saved.alive_at, &target.settings),
+            None => TargetState::new(now, class, target.paused),
         });
         let mut monitor = Monitor {
             targets: targets.collect(),
+            classes,
+            misrecorded: VecDeque::new(),
             tellers: plan.notifiers.iter().map(|policy| Teller::new(policy.clone())).collect(),
             journaling: Journaling::new(now),
             last_number: saved.last_number,
@@ -82,6 +93,9 @@ impl Monitor {
             plan,
             options,
         };
+        for index in 0..monitor.targets.len() {
+            monitor.look_at_record(TargetId::from_index(index));
+        }
         monitor.resume(now, saved);
         monitor.settle_outputs(now);
         monitor
@@ -158,12 +172,14 @@ impl Monitor {
 
     /// The program is about to end: the last commit carries everything that is not yet committed.
     pub fn handle_stop(&mut self, now: Now) {
-        for (target, state) in self.plan.targets.iter().zip(&self.targets) {
+        for (target, state) in self.plan.targets.iter().zip(&mut self.targets) {
             if state.outage().is_some() {
-                self.journaling.put(Change::PutTarget(state.saved(&target.name)));
+                self.journaling.put(Change::PutTarget(state.save(&target.name)));
             }
         }
-        if let Some(commit) = self.journaling.last(now, self.unchecked == 0) {
+        self.renew_records(LAST_RECORDS);
+        let alive = self.is_all_known();
+        if let Some(commit) = self.journaling.last(now, alive) {
             self.outputs.push_back(Output::Commit(commit));
         }
     }
@@ -176,33 +192,38 @@ impl Monitor {
     /// When to call [`handle_timeout`](Monitor::handle_timeout), if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Mono> {
         let mails = self.tellers.iter().filter_map(|teller| teller.outbox.timeout(teller.desk.release()));
-        mails.chain([self.journaling.timeout()]).min()
+        mails.chain([self.journaling.timeout(!self.misrecorded.is_empty())]).min()
     }
 
     fn take(&mut self, now: Now, sample: &Sample) {
         let id = sample.target;
-        let (Some(target), Some(state)) = (self.plan.targets.get(id.index()), self.targets.get_mut(id.index())) else {
-            return;
-        };
-        if target.paused {
-            return;
-        }
+        let Some(state) = self.targets.get_mut(id.index()) else { return };
+        // A paused target has none.
+        let Some(settings) = self.classes.get(state.class as usize) else { return };
         if !state.checked {
             self.unchecked = self.unchecked.saturating_sub(1);
         }
-        let last_number = &mut self.last_number;
-        let change = state.take(now, sample, &target.name, &target.settings, || {
+        let first = !state.checked;
+        let (last_number, plan) = (&mut self.last_number, &self.plan);
+        let change = state.take(now, sample, settings, || {
             *last_number = last_number.saturating_add(1);
-            *last_number
+            (OutageId::new(*last_number), name_of(plan, id))
         });
-        let open = state.outage().cloned();
+        if change.from.is_some() || change.save || first {
+            self.carry_on(now, id, change);
+        }
+    }
+
+    /// What follows from a sample that changed something.
+    fn carry_on(&mut self, now: Now, id: TargetId, change: StateChange) {
+        let Some(state) = self.targets.get_mut(id.index()) else { return };
         if let Some(from) = change.from {
-            self.outputs.push_back(Output::Transition(transition(now, id, &target.name, from, state)));
+            self.outputs.push_back(Output::Transition(transition(now, id, name_of(&self.plan, id), from, state)));
         }
         if change.save {
-            self.journaling.put(Change::PutTarget(state.saved(&target.name)));
+            self.journaling.put(Change::PutTarget(state.save(&name_of(&self.plan, id))));
         }
-        if let Some(outage) = open {
+        if let Some(outage) = state.outage().filter(|_| change.opened || change.due).cloned() {
             if change.opened {
                 self.record(Event::OutageOpened(id, outage.clone()), &outage);
             }
@@ -212,11 +233,43 @@ impl Monitor {
             }
         }
         if let Some(outage) = change.closed {
-            self.record(Event::OutageClosed(id, outage.clone()), &outage);
+            self.record(Event::OutageClosed(id, (*outage).clone()), &outage);
             if outage.due.is_some() {
                 self.close(now, id, &outage);
             }
         }
+        self.look_at_record(id);
+    }
+
+    /// Puts a target in the queue of those whose record is to be renewed, if it is to be.
+    fn look_at_record(&mut self, id: TargetId) {
+        if let Some(state) = self.targets.get_mut(id.index())
+            && state.is_misrecorded()
+            && !std::mem::replace(&mut state.queued, true)
+        {
+            self.misrecorded.push_back(id);
+        }
+    }
+
+    /// Gives the journal what it is to hold of the next targets in the queue, `most` at most. A target that has become
+    /// again what its record says costs nothing.
+    fn renew_records(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(id) = self.misrecorded.pop_front() else { break };
+            let Some(state) = self.targets.get_mut(id.index()) else { continue };
+            state.queued = false;
+            if state.is_misrecorded() {
+                self.journaling.put(Change::PutTarget(state.save(&name_of(&self.plan, id))));
+            }
+        }
+        if self.misrecorded.is_empty() {
+            self.misrecorded.shrink_to(0);
+        }
+    }
+
+    /// Whether a sign of life speaks for all targets: each has been checked in this run, and no record is wrong.
+    fn is_all_known(&self) -> bool {
+        self.unchecked == 0 && self.misrecorded.is_empty()
     }
 
     fn record(&mut self, event: Event, outage: &Outage) {
@@ -277,7 +330,10 @@ impl Monitor {
                 self.outputs.push_back(Output::Event(event));
             }
         }
-        if let Some(commit) = self.journaling.poll(now, self.unchecked == 0) {
+        let room = self.journaling.room_for_records(now, self.misrecorded.len());
+        self.renew_records(room);
+        let alive = self.is_all_known();
+        if let Some(commit) = self.journaling.poll(now, alive) {
             self.outputs.push_front(Output::Commit(commit));
         }
     }
@@ -301,20 +357,42 @@ pub(super) fn subject(plan: &Plan, id: TargetId) -> Subject {
     let Some(target) = plan.target(id) else { return Subject::new("", "") };
     let mut subject = Subject::new(target.name.clone(), target.host.to_string());
     subject.group = plan.group_of(target).cloned();
-    subject.note = target.note.clone();
+    subject.note = target.note().cloned();
     subject.customers = target.customers;
     subject
 }
 
-fn transition(now: Now, target: TargetId, name: &Arc<str>, from: Status, state: &TargetState) -> Transition {
+fn transition(now: Now, target: TargetId, name: Arc<str>, from: Status, state: &TargetState) -> Transition {
     Transition {
         target,
-        name: name.clone(),
+        name,
         from,
         to: state.status,
         at: now.wall,
         since: state.since,
-        last_good: state.last_good,
+        last_good: state.last_good(),
         cause: state.cause,
     }
+}
+
+fn name_of(plan: &Plan, id: TargetId) -> Arc<str> {
+    plan.target(id).map(|target| target.name.clone()).unwrap_or_default()
+}
+
+/// The settings of a plan's targets, each once, and for each target the place of its own. Paused targets have a place
+/// where there are none.
+fn classes(plan: &Plan) -> (Vec<Arc<Settings>>, Vec<u32>) {
+    let mut classes = Vec::new();
+    let mut places: HashMap<*const Settings, u32> = HashMap::new();
+    let class_of = plan.targets.iter().map(|target| {
+        if target.paused {
+            return u32::MAX;
+        }
+        *places.entry(Arc::as_ptr(&target.settings)).or_insert_with(|| {
+            classes.push(target.settings.clone());
+            u32::try_from(classes.len() - 1).unwrap_or(u32::MAX)
+        })
+    });
+    let class_of = class_of.collect();
+    (classes, class_of)
 }

@@ -23,28 +23,52 @@ use crate::model::{
 /// How much seen silence a crash may cost at most.
 const PROGRESS: Duration = Duration::from_secs(15);
 
+/// Stands for "never": no check is as old.
+const NEVER: Wall = Wall::from_unix_nanos(i64::MIN);
+
 /// What is known of one target.
+///
+/// There are a million of these and each is looked at with every check, in no order that a cache could guess: it is
+/// kept small, and what only a device in trouble has lies behind a pointer.
 #[derive(Debug, Clone)]
 pub(super) struct TargetState {
-    pub(super) status: Status,
     pub(super) since: Wall,
+    last_good: Wall,
+    link: Link,
+    open: Option<Box<Open>>,
     pub(super) cause: Option<Cause>,
-    pub(super) last_good: Option<Wall>,
+    /// Where the monitor keeps its settings.
+    pub(super) class: u32,
+    window: Window,
+    pub(super) status: Status,
     /// The status of the last conclusive check: a warning that was given is taken back later than it was given.
     conclusive: Status,
     /// Whether a check has finished in this run.
     pub(super) checked: bool,
-    window: Window,
-    chain: Option<Link>,
-    open: Option<Box<Open>>,
+    /// Whether `link` is a check that the next may be joined to.
+    linked: bool,
+    record: Record,
+    /// Whether it is in the queue of those whose record is to be renewed.
+    pub(super) queued: bool,
 }
 
-/// The last conclusive check, to which the next may be joined.
-#[derive(Debug, Clone, Copy)]
+/// The last conclusive check.
+#[derive(Debug, Clone, Copy, Default)]
 struct Link {
     at: Mono,
     /// Until when it saw: the last reply of an answered check, the end of a silent one.
     seen_until: Mono,
+}
+
+/// What the journal says of a target, or will once it has what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Record {
+    Nothing,
+    /// That it answers and has no outage. Such a record grows with every sign of life, so that no further answer, and
+    /// no warning, has to be written.
+    Answering,
+    /// Something that is true only as of the moment it was written.
+    Dated,
 }
 
 #[derive(Debug, Clone)]
@@ -65,23 +89,27 @@ pub(super) struct Change {
     pub(super) from: Option<Status>,
     pub(super) opened: bool,
     pub(super) due: bool,
-    pub(super) closed: Option<Outage>,
-    /// Whether the journal must learn of it.
+    pub(super) closed: Option<Box<Outage>>,
+    /// Whether the journal must learn of it with the next commit: an outage is touched.
     pub(super) save: bool,
 }
 
 impl TargetState {
-    pub(super) fn new(now: Now, paused: bool) -> TargetState {
+    pub(super) fn new(now: Now, class: u32, paused: bool) -> TargetState {
         let mut state = TargetState {
-            status: Status::Pending,
             since: now.wall,
+            last_good: NEVER,
+            link: Link::default(),
+            open: None,
             cause: None,
-            last_good: None,
+            class,
+            window: Window::new(),
+            status: Status::Pending,
             conclusive: Status::Pending,
             checked: false,
-            window: Window::new(),
-            chain: None,
-            open: None,
+            linked: false,
+            record: Record::Nothing,
+            queued: false,
         };
         if paused {
             state.become_unknown(now.wall, Cause::Paused);
@@ -95,18 +123,20 @@ impl TargetState {
     pub(super) fn restore(
         now: Now,
         saved: &SavedTarget,
+        class: u32,
         paused: bool,
         alive_at: Option<Wall>,
         settings: &Settings,
     ) -> TargetState {
-        let mut state = TargetState::new(now, paused);
-        state.last_good = saved.last_good;
+        let mut state = TargetState::new(now, class, paused);
+        state.last_good = saved.last_good.unwrap_or(NEVER);
         if matches!(saved.status, Status::Ok | Status::Warning) {
             // It was still answering when the last run was last heard of, give or take the check before.
             let slack = settings.interval.saturating_add(settings.check_duration());
             let answered = alive_at.map(|alive| alive.minus(slack).min(now.wall));
-            state.last_good = state.last_good.max(answered);
+            state.last_good = state.last_good.max(answered.unwrap_or(NEVER));
         }
+        state.record = record(saved.status, saved.outage.is_some());
         state.open = saved.outage.clone().map(|outage| {
             Box::new(Open {
                 outage,
@@ -132,20 +162,34 @@ impl TargetState {
         self.open.as_ref().map(|open| &open.outage)
     }
 
+    /// The last answer.
+    pub(super) fn last_good(&self) -> Option<Wall> {
+        Some(self.last_good).filter(|last_good| *last_good != NEVER)
+    }
+
     pub(super) fn view(&self, target: TargetId) -> TargetView {
         TargetView {
             status: self.status,
             since: self.since,
-            last_good: self.last_good,
+            last_good: self.last_good(),
             cause: self.cause,
             outage: self.outage().cloned(),
             ..TargetView::pending(target, self.since)
         }
     }
 
-    pub(super) fn saved(&self, name: &Arc<str>) -> SavedTarget {
+    /// Whether a crash now would make the next run believe what is not so any more. A target that has not been checked
+    /// in this run is as the last one left it, unless it is paused.
+    pub(super) fn is_misrecorded(&self) -> bool {
+        let is_known = self.checked || self.cause == Some(Cause::Paused) && self.record == Record::Answering;
+        is_known && self.record != record(self.status, self.open.is_some())
+    }
+
+    /// What the journal is to hold from now on.
+    pub(super) fn save(&mut self, name: &Arc<str>) -> SavedTarget {
+        self.record = record(self.status, self.open.is_some());
         let mut saved = SavedTarget::new(name.clone(), self.status, self.since);
-        saved.last_good = self.last_good;
+        saved.last_good = self.last_good();
         if let Some(open) = &self.open {
             saved.outage = Some(open.outage.clone());
             saved.silent_for = open.silent_for;
@@ -154,47 +198,48 @@ impl TargetState {
         saved
     }
 
-    /// Takes a sample. `number` gives the number of a new outage.
+    /// Takes a sample. `number` gives a new outage its number and the target's name.
     pub(super) fn take(
         &mut self,
         now: Now,
         sample: &Sample,
-        name: &Arc<str>,
         settings: &Settings,
-        number: impl FnOnce() -> u64,
+        number: impl FnOnce() -> (OutageId, Arc<str>),
     ) -> Change {
         let (before, cause) = (self.status, self.cause);
         self.checked = true;
         let mut change = Change::default();
         match Verdict::of(sample) {
             Verdict::Answered => self.answered(now, sample, settings, &mut change),
-            Verdict::Silent => self.silent(now, sample, name, settings, number, &mut change),
+            Verdict::Silent => self.silent(now, sample, settings, number, &mut change),
             Verdict::Unknown(cause) => {
-                self.chain = None;
+                self.linked = false;
                 self.become_unknown(now.wall_at(sample.ended), cause);
             }
         }
         change.from = (self.status != before || self.cause != cause).then_some(before);
-        change.save |= self.status != before;
+        change.save |= self.status != before && self.open.is_some();
         change
     }
 
     fn answered(&mut self, now: Now, sample: &Sample, settings: &Settings, change: &mut Change) {
         let last = sample.last_reply.unwrap_or(sample.ended);
-        let seen = self.seen_since(sample, settings, last);
+        let seen = self.open.is_some().then(|| self.seen_since(sample, settings, last));
         self.window.push(sample);
         let warns = self.window.warns(settings, self.conclusive == Status::Warning);
         let status = if warns { Status::Warning } else { Status::Ok };
-        let first = now.wall_at(first_reply(sample, settings));
-        let was_answering = matches!(self.status, Status::Ok | Status::Warning);
-        let since = if was_answering { now.wall_at(sample.ended) } else { first };
-        self.last_good = Some(now.wall_at(last));
-        self.conclude(status, since);
-        self.chain = Some(Link { at: sample.at, seen_until: last });
+        self.last_good = now.wall_at(last);
+        if status != self.status {
+            let was_answering = matches!(self.status, Status::Ok | Status::Warning);
+            let shown = if was_answering { sample.ended } else { first_reply(sample, settings) };
+            self.conclude(status, now.wall_at(shown));
+        }
+        self.link = Link { at: sample.at, seen_until: last };
+        self.linked = true;
 
-        if let Some(open) = &mut self.open {
+        if let (Some(open), Some(seen)) = (&mut self.open, seen) {
             if open.answering_since.is_none() {
-                open.answering_since = Some(first);
+                open.answering_since = Some(now.wall_at(first_reply(sample, settings)));
                 open.answered_for = last.since(sample.at);
                 open.silent_for = Duration::ZERO;
                 open.saved_progress = Duration::ZERO;
@@ -206,7 +251,7 @@ impl TargetState {
                 let mut outage = open.outage.clone();
                 outage.closed = open.answering_since;
                 self.open = None;
-                change.closed = Some(outage);
+                change.closed = Some(Box::new(outage));
                 change.save = true;
             }
         }
@@ -216,20 +261,21 @@ impl TargetState {
         &mut self,
         now: Now,
         sample: &Sample,
-        name: &Arc<str>,
         settings: &Settings,
-        number: impl FnOnce() -> u64,
+        number: impl FnOnce() -> (OutageId, Arc<str>),
         change: &mut Change,
     ) {
         let seen = self.seen_since(sample, settings, sample.ended);
         self.window.clear();
-        self.chain = Some(Link { at: sample.at, seen_until: sample.ended });
+        self.link = Link { at: sample.at, seen_until: sample.ended };
+        self.linked = true;
         let first_bad = now.wall_at(sample.at);
-        let last_good = self.last_good;
+        let last_good = self.last_good();
         let open = self.open.get_or_insert_with(|| {
             change.opened = true;
             change.save = true;
-            let outage = Outage::open(OutageId::new(number()), name.clone(), last_good, first_bad);
+            let (id, name) = number();
+            let outage = Outage::open(id, name, last_good, first_bad);
             let (silent_for, answered_for) = (Duration::ZERO, Duration::ZERO);
             Box::new(Open { outage, silent_for, answered_for, answering_since: None, saved_progress: Duration::ZERO })
         });
@@ -256,8 +302,8 @@ impl TargetState {
     /// How much of the time up to `until` this check saw: since the check before if that follows closely, else since
     /// its own beginning.
     fn seen_since(&self, sample: &Sample, settings: &Settings, until: Mono) -> Duration {
-        let joined = self.chain.filter(|link| sample.at.since(link.at) <= settings.interval.saturating_mul(2));
-        until.since(joined.map_or(sample.at, |link| link.seen_until))
+        let joined = self.linked && sample.at.since(self.link.at) <= settings.interval.saturating_mul(2);
+        until.since(if joined { self.link.seen_until } else { sample.at })
     }
 
     fn conclude(&mut self, status: Status, since: Wall) {
@@ -278,6 +324,12 @@ impl TargetState {
     }
 }
 
+/// What a record of this status says.
+fn record(status: Status, has_outage: bool) -> Record {
+    let answers = matches!(status, Status::Ok | Status::Warning);
+    if answers && !has_outage { Record::Answering } else { Record::Dated }
+}
+
 /// When the first answer of a check came.
 fn first_reply(sample: &Sample, settings: &Settings) -> Mono {
     let mut sent = sample.at;
@@ -288,4 +340,14 @@ fn first_reply(sample: &Sample, settings: &Settings) -> Mono {
         sent = sent.plus(settings.spacing);
     }
     sample.ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_targets_fit() {
+        assert!(size_of::<TargetState>() <= 96, "{} bytes", size_of::<TargetState>());
+    }
 }

@@ -17,11 +17,13 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict on a sample. One without echoes says nothing.
     pub fn of(sample: &Sample) -> Verdict {
+        if sample.replies() > 0 {
+            return Verdict::Answered;
+        }
         let mut unknown = sample.echoes.is_empty().then_some(Cause::NoResult);
         for echo in sample.echoes.iter() {
             match echo {
-                Echo::Reply(_) => return Verdict::Answered,
-                Echo::Lost(_) => {}
+                Echo::Reply(_) | Echo::Lost(_) => {}
                 Echo::Unknown(cause) => unknown = unknown.or(Some(cause)),
             }
         }
@@ -38,16 +40,12 @@ const CHECKS: usize = 6;
 /// count neither as answered nor as lost.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Window {
-    checks: [Check; CHECKS],
+    /// RTTs as history keeps them ([`Rtt::quantised`]): their codes are in their order.
+    rtts: [u16; CHECKS],
+    asked: [u16; CHECKS],
+    lost: [u16; CHECKS],
     len: u8,
     next: u8,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Check {
-    rtt: Rtt,
-    asked: u16,
-    lost: u16,
 }
 
 impl Window {
@@ -58,12 +56,14 @@ impl Window {
 
     /// Takes up an answered check; its RTT is quantised as history keeps it.
     pub fn push(&mut self, sample: &Sample) {
-        let Some(rtt) = sample.median_rtt() else { return };
-        let lost = u16::try_from(sample.lost()).unwrap_or(u16::MAX);
-        let asked = u16::try_from(sample.lost().saturating_add(sample.replies())).unwrap_or(u16::MAX);
-        if let Some(place) = self.checks.get_mut(usize::from(self.next)) {
-            *place = Check { rtt: rtt.quantised(), asked, lost };
+        if sample.replies() == 0 {
+            return;
         }
+        let rtt = sample.median_rtt().unwrap_or(Rtt::UNMEASURED);
+        let place = usize::from(self.next) % CHECKS;
+        self.rtts[place] = rtt.code();
+        self.lost[place] = u16::try_from(sample.lost()).unwrap_or(u16::MAX);
+        self.asked[place] = u16::try_from(sample.lost().saturating_add(sample.replies())).unwrap_or(u16::MAX);
         self.next = (self.next + 1) % CHECKS as u8;
         self.len = (self.len + 1).min(CHECKS as u8);
     }
@@ -73,12 +73,13 @@ impl Window {
         *self = Window::default();
     }
 
-    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if there is no check.
+    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if none was measured.
     pub fn rtt(&self) -> Option<Rtt> {
-        let mut rtts = self.checks.map(|check| check.rtt);
+        let mut rtts = self.rtts;
         let rtts = rtts.get_mut(..usize::from(self.len))?;
         rtts.sort_unstable();
-        rtts.get(rtts.len().checked_sub(1)? / 2).copied()
+        let measured = rtts.get(rtts.partition_point(|code| !Rtt::from_code(*code).is_measured())..)?;
+        measured.get(measured.len().checked_sub(1)? / 2).copied().map(Rtt::from_code)
     }
 
     /// The share of lost echoes, from 0 to 1.
@@ -86,11 +87,9 @@ impl Window {
     /// A window that is not yet full is judged as if the missing checks had been answered: one lost echo in the first
     /// check after a start is not 20 %.
     pub fn loss(&self) -> f64 {
-        let held = self.checks.iter().take(usize::from(self.len));
-        let (asked, lost) = held.fold((0_u32, 0_u32), |(asked, lost), check| {
-            (asked + u32::from(check.asked), lost + u32::from(check.lost))
-        });
-        if asked == 0 {
+        let sum = |counts: &[u16; CHECKS]| counts.iter().map(|count| u32::from(*count)).sum::<u32>();
+        let (asked, lost) = (sum(&self.asked), sum(&self.lost));
+        if lost == 0 {
             return 0.0;
         }
         let full = f64::from(asked) * CHECKS as f64 / f64::from(self.len);
@@ -102,8 +101,14 @@ impl Window {
     pub fn warns(&self, settings: &Settings, already: bool) -> bool {
         let scale = if already { 0.8 } else { 1.0 };
         let limit = settings.warn_rtt.as_secs_f64() * scale;
-        let rtt = self.rtt().map_or(0.0, |rtt| rtt.as_duration().as_secs_f64());
-        let slow = if already { rtt >= limit } else { rtt > limit };
+        let is_slow = |rtt: Rtt| {
+            let rtt = rtt.as_duration().as_secs_f64();
+            if already { rtt >= limit } else { rtt > limit }
+        };
+        // The places that were never filled hold zero, so the slowest check is the largest of all. Where even that is
+        // not slow, and with hardly a target it is, the median need not be looked for.
+        let slowest = self.rtts.iter().copied().max().map(Rtt::from_code).unwrap_or_default();
+        let slow = is_slow(slowest) && is_slow(self.rtt().unwrap_or_default());
         slow || (settings.warn_loss > 0.0 && self.loss() >= settings.warn_loss * scale)
     }
 }
@@ -172,6 +177,47 @@ mod tests {
             window.push(&sample(5, 0, 0, Duration::from_millis(118)));
         }
         assert!(!window.warns(&settings, true));
+    }
+
+    proptest! {
+        #[test]
+        fn a_warning_looks_at_the_median_of_the_last_six_checks(
+            rtts in prop::collection::vec(100_u64..200, 0..20), already: bool,
+        ) {
+            let mut window = Window::new();
+            for rtt in &rtts {
+                window.push(&sample(5, 0, 0, Duration::from_millis(*rtt)));
+            }
+            let mut last: Vec<Rtt> = rtts.iter().rev().take(6)
+                .map(|rtt| Rtt::from_duration(Duration::from_millis(*rtt)).quantised()).collect();
+            last.sort_unstable();
+            let median = last.len().checked_sub(1).map(|most| last[most / 2]);
+            prop_assert_eq!(window.rtt(), median);
+            let median = median.unwrap_or_default().as_duration();
+            let limit = Duration::from_millis(if already { 120 } else { 150 });
+            let warns = if already { median >= limit } else { median > limit };
+            prop_assert_eq!(window.warns(&Settings::default(), already), warns);
+        }
+    }
+
+    #[test]
+    fn replies_without_an_rtt_raise_no_warning_and_end_none() {
+        let settings = Settings::default();
+        let unmeasured = |lost: usize| {
+            let lost = std::iter::repeat_n(Echo::Lost(Loss::NoReply), lost);
+            let echoes = lost.chain([Echo::Reply(Rtt::UNMEASURED)]).collect();
+            Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes)
+        };
+        let mut window = Window::new();
+        window.push(&unmeasured(0));
+        assert!(window.rtt().is_none() && !window.warns(&settings, false));
+        window.push(&sample(5, 0, 0, Duration::from_millis(152)));
+        window.push(&unmeasured(0));
+        assert!(window.warns(&settings, false), "the median is that of what was measured");
+        for _ in 0..6 {
+            window.push(&unmeasured(1));
+        }
+        assert!(window.warns(&settings, false), "what was lost beside them was lost");
     }
 
     #[test]

@@ -8,14 +8,24 @@ use std::time::Duration;
 use super::target::TargetId;
 use super::time::Mono;
 
-/// A round-trip time, kept in units of 100 ns; the longest is about 429 s.
+/// A round-trip time, kept in units of 100 ns; the longest is about 429 s. One of zero was [not measured](Rtt::UNMEASURED).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Rtt(u32);
 
 impl Rtt {
-    /// The nearest representable round-trip time, rounded down; the longest one if `duration` is longer.
+    /// Of a reply that counts though nobody knows how long it took: it came across a step of the wall clock, or this machine does not
+    /// know when its request left. Medians leave it out.
+    pub const UNMEASURED: Rtt = Rtt(0);
+
+    /// The nearest representable round-trip time, rounded down; 100 ns, the shortest, or the longest one if `duration` is
+    /// shorter or longer than that.
     pub fn from_duration(duration: Duration) -> Rtt {
-        Rtt(u32::try_from(duration.as_nanos() / 100).unwrap_or(u32::MAX))
+        Rtt(u32::try_from(duration.as_nanos() / 100).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Whether it says how long the reply took.
+    pub fn is_measured(self) -> bool {
+        self != Rtt::UNMEASURED
     }
 
     /// The round-trip time.
@@ -29,7 +39,7 @@ impl Rtt {
     }
 
     /// The value that history keeps and decisions are taken on: to 10 us, or to eight significant bits (better than
-    /// 1 %) where that is coarser.
+    /// 1 %) where that is coarser; 10 us at least, as zero is not measured.
     ///
     /// ```
     /// use netwatch_core::Rtt;
@@ -40,11 +50,28 @@ impl Rtt {
     /// ```
     #[must_use]
     pub fn quantised(self) -> Rtt {
-        let steps = (u64::from(self.0) + 50) / 100;
+        Rtt::from_code(self.code())
+    }
+
+    /// The quantised value in two bytes: the power of two, then the eight significant bits. The longer RTT has the
+    /// larger code.
+    pub(crate) fn code(self) -> u16 {
+        if !self.is_measured() {
+            return 0;
+        }
+        let steps = ((u64::from(self.0) + 50) / 100).max(1);
         let shift = (64 - steps.leading_zeros()).saturating_sub(8);
         let half = (1_u64 << shift) >> 1;
-        let rounded = ((steps + half) >> shift) << shift;
-        Rtt(u32::try_from(rounded * 100).unwrap_or(u32::MAX / 100 * 100))
+        let rounded = (steps + half) >> shift;
+        // Rounding up may give a ninth bit.
+        let (shift, rounded) = if rounded > 0xff { (shift + 1, rounded >> 1) } else { (shift, rounded) };
+        (shift << 8) as u16 | rounded as u16
+    }
+
+    /// The quantised value of this code.
+    pub(crate) fn from_code(code: u16) -> Rtt {
+        let steps = u64::from(code & 0xff) << (code >> 8);
+        Rtt(u32::try_from(steps * 100).unwrap_or(u32::MAX / 100 * 100))
     }
 }
 
@@ -161,7 +188,7 @@ impl Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Echo {
-    /// Answered after this time.
+    /// Answered after this time, which may be [unmeasured](Rtt::UNMEASURED).
     Reply(Rtt),
     /// Known to be lost.
     Lost(Loss),
@@ -172,17 +199,22 @@ pub enum Echo {
 const INLINE: usize = 8;
 
 /// The echoes of one check, in the order they were sent; the first eight are held inline.
+///
+/// How many of them were answered and lost is counted as they come in: every check is asked that more than once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Echoes {
     len: u16,
+    replies: u16,
+    lost: u16,
     inline: [Echo; INLINE],
-    spilled: Vec<Echo>,
+    #[allow(clippy::box_collection, reason = "hardly any check has as many, and every one carries the room for it")]
+    spilled: Option<Box<Vec<Echo>>>,
 }
 
 impl Echoes {
     /// No echo yet.
     pub const fn new() -> Echoes {
-        Echoes { len: 0, inline: [Echo::Lost(Loss::NoReply); INLINE], spilled: Vec::new() }
+        Echoes { len: 0, replies: 0, lost: 0, inline: [Echo::Lost(Loss::NoReply); INLINE], spilled: None }
     }
 
     /// Adds an echo. The 65,536th and later are left out: no check has as many.
@@ -190,9 +222,15 @@ impl Echoes {
         let Some(len) = self.len.checked_add(1) else { return };
         match self.inline.get_mut(usize::from(self.len)) {
             Some(place) => *place = echo,
-            None => self.spilled.push(echo),
+            None => self.spilled.get_or_insert_default().push(echo),
         }
         self.len = len;
+        // Neither count can be above `len`, which has just been found to fit.
+        match echo {
+            Echo::Reply(_) => self.replies = self.replies.saturating_add(1),
+            Echo::Lost(_) => self.lost = self.lost.saturating_add(1),
+            Echo::Unknown(_) => {}
+        }
     }
 
     /// How many echoes.
@@ -205,10 +243,20 @@ impl Echoes {
         self.len == 0
     }
 
+    /// How many were answered.
+    pub fn replies(&self) -> usize {
+        usize::from(self.replies)
+    }
+
+    /// How many are known to be lost.
+    pub fn lost(&self) -> usize {
+        usize::from(self.lost)
+    }
+
     /// The echoes in the order they were sent.
     pub fn iter(&self) -> impl Iterator<Item = Echo> + '_ {
-        let inline = self.inline.iter().take(self.len());
-        inline.chain(self.spilled.iter()).copied()
+        let inline = self.inline.get(..self.len().min(INLINE)).unwrap_or_default();
+        inline.iter().chain(self.spilled.iter().flat_map(|spilled| spilled.iter())).copied()
     }
 }
 
@@ -253,7 +301,7 @@ pub struct Sample {
 impl Sample {
     /// A sample of these echoes. `last_reply` is taken to be `ended` when an echo was answered.
     pub fn new(target: TargetId, at: Mono, ended: Mono, echoes: Echoes) -> Sample {
-        let answered = echoes.iter().any(|echo| matches!(echo, Echo::Reply(_)));
+        let answered = echoes.replies() > 0;
         Sample { target, at, ended, last_reply: answered.then_some(ended), echoes }
     }
 
@@ -272,45 +320,42 @@ impl Sample {
 
     /// How many echoes were answered.
     pub fn replies(&self) -> usize {
-        self.echoes.iter().filter(|echo| matches!(echo, Echo::Reply(_))).count()
+        self.echoes.replies()
     }
 
     /// How many echoes are known to be lost.
     pub fn lost(&self) -> usize {
-        self.echoes.iter().filter(|echo| matches!(echo, Echo::Lost(_))).count()
+        self.echoes.lost()
     }
 
-    /// The median RTT of the answered echoes (the lower one of two in the middle): a target's "ping".
+    /// The median of the RTTs that were measured (the lower one of two in the middle): a target's "ping".
     pub fn median_rtt(&self) -> Option<Rtt> {
-        let mut rtts = [Rtt::default(); INLINE];
-        let replies = self.replies();
-        let source = self.echoes.iter().filter_map(|echo| match echo {
-            Echo::Reply(rtt) => Some(rtt),
+        let answered = |echo: Echo| match echo {
+            Echo::Reply(rtt) => Some(rtt).filter(|rtt| rtt.is_measured()),
             _ => None,
-        });
-        if replies <= INLINE {
-            let mut filled = 0;
-            for (place, rtt) in rtts.iter_mut().zip(source) {
-                *place = rtt;
-                filled += 1;
-            }
-            middle(rtts.get_mut(..filled)?)
-        } else {
-            let mut many: Vec<Rtt> = source.collect();
-            middle(&mut many)
+        };
+        if self.echoes.len() > INLINE {
+            let mut rtts: Vec<Rtt> = self.echoes.iter().filter_map(answered).collect();
+            rtts.sort_unstable();
+            return rtts.get(rtts.len().checked_sub(1)? / 2).copied();
         }
+        // Each is put in its place as it comes: for so few nothing is quicker.
+        let mut rtts = [Rtt::default(); INLINE];
+        let mut filled = 0;
+        for rtt in self.echoes.inline.iter().take(self.echoes.len()).copied().filter_map(answered) {
+            let smaller = rtts.iter().take(filled).filter(|other| **other <= rtt).count();
+            rtts.copy_within(smaller..filled, smaller + 1);
+            *rtts.get_mut(smaller)? = rtt;
+            filled += 1;
+        }
+        rtts.get(filled.checked_sub(1)? / 2).copied()
     }
-}
-
-fn middle(rtts: &mut [Rtt]) -> Option<Rtt> {
-    rtts.sort_unstable();
-    let at = rtts.len().checked_sub(1)? / 2;
-    rtts.get(at).copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn ms(ms: u64) -> Rtt {
         Rtt::from_duration(Duration::from_millis(ms))
@@ -326,6 +371,8 @@ mod tests {
             let allowed = Duration::from_micros(10).max(exact.as_duration() / 100);
             assert!(error <= allowed, "{exact:?} became {kept:?}");
             assert_eq!(kept.quantised(), kept, "quantising twice changes nothing");
+            let next = Rtt(units + units / 50 + 101);
+            assert!(exact.code() < next.code(), "codes are in the order of the RTTs");
             units = units + units / 7 + 1;
         }
     }
@@ -336,6 +383,50 @@ mod tests {
         let sample = Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes.into_iter().collect());
         assert_eq!(sample.median_rtt(), Some(ms(5)));
         assert_eq!((sample.replies(), sample.lost()), (3, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn the_median_and_the_counts_are_those_of_the_echoes(
+            echoes in prop::collection::vec((0_u32..4, 1_u32..50), 0..12),
+        ) {
+            let echo = |(kind, units)| match kind {
+                0 => Echo::Lost(Loss::NoReply),
+                1 => Echo::Unknown(Cause::QueueFull),
+                _ => Echo::Reply(Rtt(units)),
+            };
+            let echoes: Vec<Echo> = echoes.into_iter().map(echo).collect();
+            let mut rtts: Vec<Rtt> = Vec::new();
+            rtts.extend(echoes.iter().filter_map(|echo| if let Echo::Reply(rtt) = echo { Some(*rtt) } else { None }));
+            rtts.sort_unstable();
+            let lost = echoes.iter().filter(|echo| matches!(echo, Echo::Lost(_))).count();
+            let all = echoes.iter().copied().collect();
+            let sample = Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, all);
+            prop_assert_eq!(sample.median_rtt(), rtts.len().checked_sub(1).map(|last| rtts[last / 2]));
+            prop_assert_eq!((sample.replies(), sample.lost()), (rtts.len(), lost));
+            prop_assert_eq!(sample.echoes.iter().collect::<Vec<_>>(), echoes);
+        }
+    }
+
+    #[test]
+    fn a_sample_is_small() {
+        assert!(size_of::<Sample>() <= 120, "{} bytes", size_of::<Sample>());
+    }
+
+    #[test]
+    fn a_reply_whose_rtt_was_not_measured_counts_and_its_rtt_does_not() {
+        let of = |echoes: &[Echo]| {
+            Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes.iter().copied().collect())
+        };
+        let unmeasured = Echo::Reply(Rtt::UNMEASURED);
+        let sample =
+            of(&[Echo::Reply(ms(5)), unmeasured, Echo::Reply(ms(4)), unmeasured, Echo::Reply(ms(6)), unmeasured]);
+        assert_eq!((sample.replies(), sample.median_rtt()), (6, Some(ms(5))));
+        let sample = of(&[unmeasured, Echo::Lost(Loss::NoReply)]);
+        assert_eq!((sample.replies(), sample.median_rtt()), (1, None));
+        assert!(Rtt::from_duration(Duration::ZERO).is_measured(), "what is measured never looks as if it were not");
+        assert!(Rtt::from_duration(Duration::from_nanos(1)).quantised().is_measured());
+        assert_eq!(Rtt::UNMEASURED.quantised(), Rtt::UNMEASURED);
     }
 
     #[test]

@@ -116,12 +116,12 @@ impl Now {
 
     /// What the wall clock, as it is set now, would have shown at `mono`.
     pub fn wall_at(&self, mono: Mono) -> Wall {
-        if mono >= self.mono { self.wall.plus(mono.since(self.mono)) } else { self.wall.minus(self.mono.since(mono)) }
+        Wall(self.wall.0.saturating_add(mono.0.saturating_sub(self.mono.0)))
     }
 
     /// When, on the monotonic clock, the wall clock showed (or will show) `wall`, if it is not set meanwhile.
     pub fn mono_at(&self, wall: Wall) -> Mono {
-        if wall >= self.wall { self.mono.plus(wall.since(self.wall)) } else { self.mono.minus(self.wall.since(wall)) }
+        Mono(self.mono.0.saturating_add(wall.0.saturating_sub(self.wall.0)))
     }
 }
 

@@ -192,8 +192,8 @@ impl Builder {
         unique("sink", sinks.iter())?;
         let mut prober_of = Vec::with_capacity(self.plan.targets.len());
         for target in &self.plan.targets {
-            let place = self.probes.iter().position(|(name, _)| *name == target.probe);
-            let missing = || BuildError::NoProbe { target: target.name.clone(), probe: target.probe.clone() };
+            let place = self.probes.iter().position(|(name, _)| **name == *target.probe());
+            let missing = || BuildError::NoProbe { target: target.name.clone(), probe: target.probe().into() };
             prober_of.push(place.ok_or_else(missing)?);
         }
         let planned: BTreeSet<&Arc<str>> = self.plan.notifiers.iter().map(|policy| &policy.name).collect();

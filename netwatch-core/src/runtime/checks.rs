@@ -3,14 +3,14 @@
 //! Probes are other people's code. They may report twice, late, for the wrong target, with nothing in it, or not at
 //! all; whatever they do, a check ends once, and never as a silence that nobody observed.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::slab::{Open, Slab};
 use crate::model::{Cause, Mono, Sample, Settings, TargetId};
 use crate::probe::{CheckId, Report};
 
@@ -75,15 +75,6 @@ impl Report for Inbox {
     }
 }
 
-/// A check that has not ended.
-struct Open {
-    target: TargetId,
-    at: Mono,
-    pings: u16,
-    /// Its sample is out already, as unknown; the probe is still at it.
-    given_up: bool,
-}
-
 /// What becomes of checks of which nothing was heard and nothing will be.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Silence {
@@ -95,46 +86,47 @@ pub(super) enum Silence {
 
 /// The book of checks under way.
 pub(super) struct Checks {
-    last: u64,
-    open: HashMap<CheckId, Open>,
+    slab: Slab,
     busy: Vec<u8>,
-    give_up: BinaryHeap<Reverse<(Mono, CheckId)>>,
+    /// The checks in the order in which they are given up, for each time that they may take. Those of one time begin
+    /// in order, save for those that are handed out together: such a one is given up later by a tick at most.
+    give_up: BTreeMap<Duration, VecDeque<CheckId>>,
     /// When the latest check began whose sample is out, for each target.
     told: Vec<Mono>,
     /// Finished before their time: checks are handed out a little ahead, and some probes do not wait.
     early: Vec<Sample>,
+    /// When the first of these has its time.
+    early_next: Option<Mono>,
 }
 
 impl Checks {
     /// An empty book for this many targets.
     pub(super) fn new(targets: usize) -> Checks {
         Checks {
-            last: 0,
-            open: HashMap::new(),
+            slab: Slab::default(),
             busy: vec![0; targets],
-            give_up: BinaryHeap::new(),
+            give_up: BTreeMap::new(),
             told: vec![Mono::ZERO; targets],
             early: Vec::new(),
+            early_next: None,
         }
     }
 
     /// Opens a check, unless the target's earlier ones are still under way.
-    pub(super) fn open(&mut self, target: TargetId, at: Mono, settings: &Arc<Settings>) -> Option<CheckId> {
+    pub(super) fn open(&mut self, target: TargetId, at: Mono, settings: &Settings) -> Option<CheckId> {
         let busy = self.busy.get_mut(target.index())?;
         if *busy >= PER_TARGET {
             return None;
         }
         *busy = busy.saturating_add(1);
-        self.last = self.last.saturating_add(1);
-        let id = CheckId::new(self.last);
-        self.open.insert(id, Open { target, at, pings: settings.pings, given_up: false });
-        self.give_up.push(Reverse((give_up_at(at, settings), id)));
+        let id = self.slab.insert(Open { target, at, pings: settings.pings, given_up: false })?;
+        self.give_up.entry(settings.check_duration()).or_default().push_back(id);
         Some(id)
     }
 
     /// A check that cannot be made: it ends, unknown, at the moment it was planned for.
     pub(super) fn not_made(&mut self, target: TargetId, at: Mono, pings: u16, cause: Cause) {
-        self.early.push(Sample::unknown(target, at, at, pings, cause));
+        self.put_early(Sample::unknown(target, at, at, pings, cause));
     }
 
     /// Takes in what was reported; gives the sample of every check that has ended by now, in the order in which they
@@ -142,7 +134,7 @@ impl Checks {
     ///
     /// A check that ends after the target's next one has ended is left out: old news must not pass for new.
     pub(super) fn collect(&mut self, now: Mono, batch: &mut Batch, silence: Silence) -> Vec<Sample> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(batch.samples.len());
         self.gather(now, batch, silence, &mut out);
         out.sort_by_key(|sample| sample.at);
         out.retain(|sample| {
@@ -156,14 +148,14 @@ impl Checks {
 
     /// When the next check is given up, or the next early sample has its time.
     pub(super) fn next(&mut self) -> Option<Mono> {
-        while let Some(Reverse((_, id))) = self.give_up.peek() {
-            if self.open.contains_key(id) {
-                break;
+        let slab = &self.slab;
+        let given_up = self.give_up.iter_mut().filter_map(|(lasts, queue)| {
+            while queue.front().is_some_and(|id| slab.get(*id).is_none()) {
+                queue.pop_front();
             }
-            self.give_up.pop();
-        }
-        let early = self.early.iter().map(|sample| sample.ended);
-        early.chain(self.give_up.peek().map(|Reverse((at, _))| *at)).min()
+            Some(slab.get(*queue.front()?)?.at.plus(*lasts).plus(GRACE))
+        });
+        given_up.chain(self.early_next).min()
     }
 
     fn gather(&mut self, now: Mono, batch: &mut Batch, silence: Silence, out: &mut Vec<Sample>) {
@@ -174,7 +166,7 @@ impl Checks {
                 continue;
             }
             let sample = accept(now, &check, sample);
-            if sample.ended > now { self.early.push(sample) } else { out.push(sample) }
+            if sample.ended > now { self.put_early(sample) } else { out.push(sample) }
         }
         let Silence::Is(silence) = silence else { return };
         for id in batch.ended.drain(..) {
@@ -187,30 +179,40 @@ impl Checks {
     }
 
     fn close(&mut self, id: CheckId) -> Option<Open> {
-        let check = self.open.remove(&id)?;
+        let check = self.slab.remove(id)?;
         if let Some(busy) = self.busy.get_mut(check.target.index()) {
             *busy = busy.saturating_sub(1);
         }
         Some(check)
     }
 
+    fn put_early(&mut self, sample: Sample) {
+        self.early_next = Some(self.early_next.map_or(sample.ended, |next| next.min(sample.ended)));
+        self.early.push(sample);
+    }
+
     fn release(&mut self, now: Mono, out: &mut Vec<Sample>) {
-        out.extend(self.early.extract_if(.., |sample| sample.ended <= now));
+        if self.early_next.is_some_and(|next| next <= now) {
+            out.extend(self.early.extract_if(.., |sample| sample.ended <= now));
+            self.early_next = self.early.iter().map(|sample| sample.ended).min();
+        }
     }
 
     fn expire(&mut self, now: Mono, silence: Cause, out: &mut Vec<Sample>) {
-        while let Some(Reverse((at, id))) = self.give_up.peek() {
-            if *at > now {
-                return;
+        for (lasts, queue) in &mut self.give_up {
+            while let Some(id) = queue.front() {
+                if let Some(check) = self.slab.get_mut(*id) {
+                    if check.at.plus(*lasts).plus(GRACE) > now {
+                        break;
+                    }
+                    if !mem::replace(&mut check.given_up, true) {
+                        out.push(Sample::unknown(check.target, check.at, now, check.pings, silence));
+                    }
+                }
+                queue.pop_front();
             }
-            if let Some(check) = self.open.get_mut(id)
-                && !check.given_up
-            {
-                check.given_up = true;
-                out.push(Sample::unknown(check.target, check.at, now, check.pings, silence));
-            }
-            self.give_up.pop();
         }
+        self.give_up.retain(|_, queue| !queue.is_empty());
     }
 }
 
@@ -258,7 +260,7 @@ mod tests {
 
     fn one_open() -> (Checks, Inbox, CheckId) {
         let mut checks = Checks::new(2);
-        let id = checks.open(target(), seconds(10), &Arc::default()).expect("the first check of a target");
+        let id = checks.open(target(), seconds(10), &Settings::default()).expect("the first check of a target");
         (checks, Inbox::default(), id)
     }
 
@@ -325,7 +327,7 @@ mod tests {
     #[test]
     fn a_probe_that_never_comes_back_is_not_asked_without_end() {
         let mut checks = Checks::new(1);
-        let settings = Arc::default();
+        let settings = Settings::default();
         let first = checks.open(target(), seconds(0), &settings).expect("the first");
         assert!(checks.open(target(), seconds(10), &settings).is_some(), "one may begin while the other ends");
         let inbox = Inbox::default();
@@ -339,7 +341,7 @@ mod tests {
     #[test]
     fn a_check_that_ends_after_the_next_one_is_old_news() {
         let mut checks = Checks::new(1);
-        let settings = Arc::default();
+        let settings = Settings::default();
         let slow = checks.open(target(), seconds(0), &settings).expect("the first");
         let quick = checks.open(target(), seconds(6), &settings).expect("the second");
         let inbox = Inbox::default();

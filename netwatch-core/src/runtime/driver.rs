@@ -130,7 +130,7 @@ impl Driver {
         let stalled = now.mono.since(planned) > STALL;
         let silence = Silence::Is(if stalled { Cause::Stalled } else { Cause::NoResult });
         let samples = self.collect(now, silence);
-        self.take(now, &samples);
+        self.take(now, samples);
         if self.monitor.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.monitor.handle_timeout(now);
         }
@@ -157,10 +157,12 @@ impl Driver {
         samples
     }
 
-    fn take(&mut self, now: Now, samples: &[Sample]) {
+    fn take(&mut self, now: Now, samples: Vec<Sample>) {
         if !samples.is_empty() {
-            self.sinks.samples(samples);
-            self.monitor.handle_samples(now, samples);
+            // The monitor and every sink read the same memory.
+            let samples = Arc::new(samples);
+            self.sinks.samples(&samples);
+            self.monitor.handle_samples(now, &samples);
         }
     }
 
@@ -251,7 +253,7 @@ impl Driver {
         self.slices.stop();
         let now = self.clock.now();
         let samples = self.collect(now, Silence::Untold);
-        self.take(now, &samples);
+        self.take(now, samples);
         self.carry_out(now);
         let _ = timeout_at(begun + STOP_MAILS, async {
             while !self.deliveries.is_idle() {

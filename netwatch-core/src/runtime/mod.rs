@@ -3,12 +3,13 @@
 
 mod builder;
 mod checks;
-mod clock;
+pub(crate) mod clock;
 mod delivery;
 mod driver;
 mod journal;
 mod resolve;
 mod sinks;
+mod slab;
 mod slices;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ enum Item {
     Start(Arc<Start>),
     Transitions(Arc<[Transition]>),
     Events(Arc<[Event]>),
-    Samples(Arc<[Sample]>),
+    Samples(Arc<Vec<Sample>>),
     Stop,
 }
 
@@ -72,11 +72,11 @@ impl Sinks {
     }
 
     /// Samples: each sink gets all of them or none.
-    pub(super) fn samples(&mut self, samples: &[Sample]) {
+    pub(super) fn samples(&mut self, samples: &Arc<Vec<Sample>>) {
         if samples.is_empty() {
             return;
         }
-        let item = Item::Samples(samples.into());
+        let item = Item::Samples(Arc::clone(samples));
         for sink in &mut self.sinks {
             let waiting = sink.counters.waiting_samples.load(Ordering::Relaxed);
             if waiting.saturating_add(samples.len()) > self.backlog && waiting > 0 {
@@ -269,14 +269,14 @@ mod tests {
         let slow = Arc::new(Slow(Semaphore::new(0), Mutex::default()));
         let mut sinks = Sinks::spawn(vec![("slow", slow.clone())], 5);
         sinks.start(Start::new(now(0), Arc::new(Plan::default()), Vec::new()));
-        sinks.samples(&vec![sample(); 4]);
+        sinks.samples(&Arc::new(vec![sample(); 4]));
         sinks.event(event(1));
         sinks.transition(transition());
         sinks.transition(transition());
         sinks.event(event(2));
         sinks.flush();
-        sinks.samples(&vec![sample(); 2]);
-        sinks.samples(&[sample()]);
+        sinks.samples(&Arc::new(vec![sample(); 2]));
+        sinks.samples(&Arc::new(vec![sample()]));
         sinks.complain(now(0));
         sinks.complain(now(1));
         slow.0.add_permits(100);
