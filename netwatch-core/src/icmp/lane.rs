@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use super::clock;
 use super::cookie::Cookies;
@@ -20,6 +21,9 @@ use crate::model::{Cause, Echo, Family, Loss, Mono};
 
 /// How many batches are read before the sender gets its turn.
 const BATCHES_IN_A_ROW: usize = 64;
+/// A send queue that was full is still long: what it takes so soon afterwards may leave after its timeout, and what it took before
+/// may not have left yet.
+const QUEUE_DRAINS: Duration = Duration::from_secs(1);
 /// `SO_EE_ORIGIN_ICMP` and `SO_EE_ORIGIN_ICMP6` (linux/errqueue.h).
 const ORIGIN_ICMP: u8 = 2;
 const ORIGIN_ICMP6: u8 = 3;
@@ -44,7 +48,7 @@ pub(super) struct Lane {
     ingoing: Ingoing,
     drops: Drops,
     looked: Mono,
-    /// When the receive buffer overflowed.
+    /// When the receive buffer overflowed, and when the send queue was full.
     pub(super) overflows: Doubts,
 }
 
@@ -126,8 +130,12 @@ impl Lane {
                     self.receive_errors(desk);
                 }
                 Err(error) => {
+                    let cause = cause_of(&error);
+                    if cause == Cause::QueueFull {
+                        self.overflows.add(before, after.plus(QUEUE_DRAINS), cause);
+                    }
                     if let Some((slot, ping)) = self.leaving.get(place) {
-                        desk.inflight.not_sent(*slot, *ping, after, cause_of(&error));
+                        desk.inflight.not_sent(*slot, *ping, after, cause);
                         desk.touched.push(*slot);
                     }
                     desk.tally.add(Count::SendErrors, 1);
