@@ -137,7 +137,7 @@ pub use host::{Gateway, HostError, gateways, hostname, resolvers};
 #[doc(hidden)]
 pub use icmp::exposed as icmp_internals;
 #[cfg(feature = "icmp")]
-pub use icmp::{Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
+pub use icmp::{Accuracy, Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
 pub use logic::{Due, Monitor, MonitorOptions, Output, Schedule, Verdict, Window};
 pub use model::*;

@@ -16,14 +16,23 @@ const CHECKS: usize = 6;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
+    /// Replies whose RTT was measured.
     replies: u32,
+    /// The other replies: they count in the loss only.
+    unmeasured: u32,
     lost: u32,
     first: Rtt,
     last: Rtt,
     steps: Duration,
 }
 
-/// The last six conclusive checks of one target, about 250 bytes.
+impl Seen {
+    fn answered(&self) -> u32 {
+        self.replies.saturating_add(self.unmeasured)
+    }
+}
+
+/// The last six conclusive checks of one target, about 300 bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Window {
     checks: [Seen; CHECKS],
@@ -35,8 +44,8 @@ impl Window {
     /// Takes a check into account, unless it was inconclusive: not answered, and not known to be silent either.
     pub(crate) fn push(&mut self, sample: &Sample) {
         let seen = look_at(sample);
-        let silent = seen.replies == 0 && usize::try_from(seen.lost) == Ok(sample.echoes.len());
-        if seen.replies == 0 && !silent {
+        let silent = seen.answered() == 0 && usize::try_from(seen.lost) == Ok(sample.echoes.len());
+        if seen.answered() == 0 && !silent {
             return;
         }
         if let Some(ping) = sample.median_rtt() {
@@ -55,7 +64,7 @@ impl Window {
     /// From 0 to 1; `None` before the first conclusive check.
     pub(crate) fn loss(&self) -> Option<f64> {
         let (replies, lost) = self.seen().fold((0_u32, 0_u32), |(replies, lost), seen| {
-            (replies.saturating_add(seen.replies), lost.saturating_add(seen.lost))
+            (replies.saturating_add(seen.answered()), lost.saturating_add(seen.lost))
         });
         let known = replies.saturating_add(lost);
         (known > 0).then(|| f64::from(lost) / f64::from(known))
@@ -87,6 +96,7 @@ fn look_at(sample: &Sample) -> Seen {
     let mut seen = Seen::default();
     for echo in sample.echoes.iter() {
         match echo {
+            Echo::Reply(rtt) if !rtt.is_measured() => seen.unmeasured = seen.unmeasured.saturating_add(1),
             Echo::Reply(rtt) => {
                 if seen.replies == 0 {
                     seen.first = rtt;
@@ -139,6 +149,14 @@ mod tests {
         let window =
             after(&[&[reply(1), LOST, Echo::Unknown(Cause::QueueFull)], &[LOST, Echo::Unknown(Cause::NotSent)]]);
         assert_eq!(window.loss(), Some(0.5), "the second check is inconclusive and does not count");
+    }
+
+    #[test]
+    fn a_reply_without_an_rtt_counts_in_the_loss_and_in_nothing_else() {
+        let unmeasured = Echo::Reply(Rtt::UNMEASURED);
+        let window = after(&[&[reply(10), unmeasured, reply(14), LOST], &[unmeasured]]);
+        assert_eq!((window.loss(), window.jitter()), (Some(0.2), Some(Duration::from_millis(4))));
+        assert_eq!(window.ping(), Some(Rtt::from_duration(Duration::from_millis(10))));
     }
 
     #[test]

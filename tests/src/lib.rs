@@ -18,6 +18,7 @@
 )]
 
 pub mod answerer;
+pub mod capture;
 pub mod config;
 pub mod daemon;
 pub mod files;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use siphasher::sip::SipHasher24;
 
 use super::keys::EchoKey;
-use super::wire::PAYLOAD;
+use super::wire::{PAYLOAD, joined};
 
 const MAGIC: [u8; 4] = *b"ntw1";
 
@@ -42,16 +42,8 @@ impl Cookies {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             IpAddr::V6(v6) => v6.octets(),
         };
-        let mut hashed = [0; 32];
-        for (place, byte) in hashed.iter_mut().zip(words.iter().chain(&address)) {
-            *place = *byte;
-        }
-        let tag = self.0.hash(&hashed).to_be_bytes();
-        let mut payload = [0; PAYLOAD];
-        for (place, byte) in payload.iter_mut().zip(words.iter().chain(&tag)) {
-            *place = *byte;
-        }
-        payload
+        let hashed: [u8; 32] = joined(words, &address);
+        joined(words, &self.0.hash(&hashed).to_be_bytes())
     }
 
     /// Whose request this payload proves to answer, if it is whole, unaltered and was sent to `to`.

@@ -58,7 +58,10 @@ impl Window {
 
     /// Takes up an answered check; its RTT is quantised as history keeps it.
     pub fn push(&mut self, sample: &Sample) {
-        let Some(rtt) = sample.median_rtt() else { return };
+        if sample.replies() == 0 {
+            return;
+        }
+        let rtt = sample.median_rtt().unwrap_or(Rtt::UNMEASURED);
         let lost = u16::try_from(sample.lost()).unwrap_or(u16::MAX);
         let asked = u16::try_from(sample.lost().saturating_add(sample.replies())).unwrap_or(u16::MAX);
         if let Some(place) = self.checks.get_mut(usize::from(self.next)) {
@@ -73,12 +76,13 @@ impl Window {
         *self = Window::default();
     }
 
-    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if there is no check.
+    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if none was measured.
     pub fn rtt(&self) -> Option<Rtt> {
         let mut rtts = self.checks.map(|check| check.rtt);
         let rtts = rtts.get_mut(..usize::from(self.len))?;
         rtts.sort_unstable();
-        rtts.get(rtts.len().checked_sub(1)? / 2).copied()
+        let measured = rtts.get(rtts.partition_point(|rtt| !rtt.is_measured())..)?;
+        measured.get(measured.len().checked_sub(1)? / 2).copied()
     }
 
     /// The share of lost echoes, from 0 to 1.
@@ -172,6 +176,26 @@ mod tests {
             window.push(&sample(5, 0, 0, Duration::from_millis(118)));
         }
         assert!(!window.warns(&settings, true));
+    }
+
+    #[test]
+    fn replies_without_an_rtt_raise_no_warning_and_end_none() {
+        let settings = Settings::default();
+        let unmeasured = |lost: usize| {
+            let lost = std::iter::repeat_n(Echo::Lost(Loss::NoReply), lost);
+            let echoes = lost.chain([Echo::Reply(Rtt::UNMEASURED)]).collect();
+            Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes)
+        };
+        let mut window = Window::new();
+        window.push(&unmeasured(0));
+        assert!(window.rtt().is_none() && !window.warns(&settings, false));
+        window.push(&sample(5, 0, 0, Duration::from_millis(152)));
+        window.push(&unmeasured(0));
+        assert!(window.warns(&settings, false), "the median is that of what was measured");
+        for _ in 0..6 {
+            window.push(&unmeasured(1));
+        }
+        assert!(window.warns(&settings, false), "what was lost beside them was lost");
     }
 
     #[test]
