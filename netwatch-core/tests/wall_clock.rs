@@ -45,8 +45,7 @@ impl Report for Collected {
 /// Every echo of a hundred checks of this machine itself, over half a second.
 fn ask(probe: &IcmpProbe) -> Vec<Echo> {
     let mut settings = Settings::default();
-    (settings.pings, settings.spacing, settings.timeout) =
-        (5, Duration::from_millis(100), Duration::from_millis(1500));
+    (settings.pings, settings.spacing, settings.timeout) = (5, Duration::from_millis(100), Duration::from_millis(1500));
     let settings = Arc::new(settings);
     let at = now().plus(Duration::from_millis(100));
     let check = |n: usize| {
@@ -118,7 +117,9 @@ fn a_step_of_the_wall_clock_moves_no_status() {
     (settings.interval, settings.tolerance) = (Duration::from_millis(500), Duration::from_millis(500));
     settings.warn_rtt = Duration::from_millis(200);
     let target = |n: u8| {
-        Target::at(format!("device-{n}"), IpAddr::from([127, 0, 7, n])).with_settings(settings.clone()).with_probe("icmp")
+        Target::at(format!("device-{n}"), IpAddr::from([127, 0, 7, n]))
+            .with_settings(settings.clone())
+            .with_probe("icmp")
     };
     let seen = RecordingSink::new();
     let netwatch = Netwatch::builder(Plan::new((1..=20).map(target).collect()), Box::new(MemoryJournal::new()))
