@@ -113,3 +113,42 @@ impl Batches {
         self.batches.get_mut(index as usize)?.as_mut()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::handover::{Command, handover};
+    use super::*;
+    use crate::model::{Cause, TargetId};
+
+    /// The results of a slice that nobody waits for.
+    fn results(numbers: usize) -> Vec<Results> {
+        let (asking, inbox) = handover().unwrap();
+        let tickets: Vec<_> = (0..numbers).map(|_| asking.submit(&[])).collect();
+        drop(tickets);
+        let submitted = inbox.commands.try_iter().filter_map(|command| match command {
+            Command::Submit(submission) => Some(submission.results),
+            _ => None,
+        });
+        submitted.collect()
+    }
+
+    #[test]
+    fn slices_end_and_are_forgotten_each_by_its_number() {
+        let mut batches = Batches::default();
+        for (number, results) in results(10_000).into_iter().enumerate() {
+            let index = batches.open(number as u64, results, 1);
+            batches.occupies(index, number as u32);
+        }
+        for number in (0..10_000).rev().step_by(2) {
+            assert_eq!(batches.cancel(number), Some((number as u32, vec![number as u32])));
+            assert_eq!(batches.cancel(number), None);
+        }
+        for index in (0..10_000).step_by(2) {
+            let sample = Sample::unknown(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, 1, Cause::NoResult);
+            batches.finished(index, CheckId::new(0), sample);
+        }
+        batches.tell(Mono::ZERO);
+        assert!(batches.places.is_empty() && batches.batches.iter().all(Option::is_none));
+        assert_eq!((batches.free.len(), batches.news.len()), (10_000, 0));
+    }
+}

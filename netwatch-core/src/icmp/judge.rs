@@ -85,7 +85,7 @@ impl Judge<'_> {
         let Some(key) = self.keys.find(wire) else { return Count::ErrorsUnmatched };
         let stamp = match self.cookies.open(quoted, to) {
             // A whole payload says itself which echo it was, even where the key alone does not.
-            Some(stamp) => Some(stamp).filter(|stamp| stamp.key == key),
+            Some(stamp) => (stamp.key == key).then_some(stamp),
             None => self
                 .inflight
                 .whose(key)

@@ -78,6 +78,7 @@ pub struct IcmpProbe {
     tally: Arc<counters::Tally>,
     instrument: Arc<accuracy::Instrument>,
     kinds: [Option<SocketKind>; 2],
+    buffers: [Option<usize>; 2],
     thread: Option<JoinHandle<()>>,
 }
 
@@ -89,6 +90,7 @@ impl IcmpProbe {
     pub fn open(options: IcmpOptions) -> Result<IcmpProbe, OpenError> {
         let channels = options::open_channels(&options)?;
         let kinds = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.kind));
+        let buffers = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.receive_buffer()));
         let [k0, k1, veils] = random().map_err(OpenError::NotStarted)?;
         let (cookies, seed) = (cookie::Cookies::new([k0, k1]), veils as u32);
         let now = clock::mono();
@@ -102,7 +104,7 @@ impl IcmpProbe {
             .name("netwatch-icmp".into())
             .spawn(move || engine::Engine::new(inbox, lanes, shared, told, seed).run())
             .map_err(OpenError::NotStarted)?;
-        Ok(IcmpProbe { handover, tally, instrument, kinds, thread: Some(thread) })
+        Ok(IcmpProbe { handover, tally, instrument, kinds, buffers, thread: Some(thread) })
     }
 
     /// What was sent and seen since it was opened.
@@ -123,11 +125,20 @@ impl IcmpProbe {
 
     /// Which kind of socket serves the family; `None` if none could be opened.
     pub fn socket_kind(&self, family: Family) -> Option<SocketKind> {
-        let [v4, v6] = self.kinds;
-        match family {
-            Family::V4 => v4,
-            Family::V6 => v6,
-        }
+        of(family, self.kinds)
+    }
+
+    /// The receive buffer that the kernel granted the family's socket, in bytes, which may be less than was asked for
+    /// ([`IcmpOptions::receive_buffer`]); `None` if no socket could be opened.
+    pub fn receive_buffer(&self, family: Family) -> Option<usize> {
+        of(family, self.buffers)
+    }
+}
+
+fn of<T>(family: Family, [v4, v6]: [Option<T>; 2]) -> Option<T> {
+    match family {
+        Family::V4 => v4,
+        Family::V6 => v6,
     }
 }
 

@@ -115,7 +115,7 @@ fn altered(alter: impl FnOnce(&mut engine::Engine)) -> IcmpProbe {
     let mut engine = engine::Engine::new(inbox, lanes, Arc::clone(&tally), Arc::clone(&instrument), 1);
     alter(&mut engine);
     let thread = Some(std::thread::spawn(move || engine.run()));
-    IcmpProbe { handover, tally, instrument, kinds: [Some(SocketKind::Raw), None], thread }
+    IcmpProbe { handover, tally, instrument, kinds: [Some(SocketKind::Raw), None], buffers: [None; 2], thread }
 }
 
 #[tokio::test]
@@ -186,6 +186,7 @@ async fn a_reply_after_the_timeout_does_not_count() {
 
 async fn an_overflow_is_no_loss(network: &str) {
     let probe = IcmpProbe::open(IcmpOptions::default().with_receive_buffer(2304)).expect("needs cap_net_raw");
+    assert!([Family::V4, Family::V6].iter().all(|family| probe.receive_buffer(*family) == Some(2304)));
     let at = clock::mono().plus(Duration::from_millis(100));
     let checks: Vec<Check> = (0..200).map(|n| Check { at, ..check(n, network, &quick(1)) }).collect();
     let out = Collected::default();

@@ -58,7 +58,7 @@ impl World {
 
     fn depart(&mut self) {
         let planned = self.inflight.next_departure(self.slot).unwrap();
-        let echo = self.inflight.depart(self.slot).unwrap();
+        let (echo, _) = self.inflight.depart(self.slot, planned).unwrap();
         self.inflight.sent(self.slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         let wire = self.keys.assign(echo.stamp.key, |_| false).unwrap();
         self.sent.push((echo, wire, self.cookies.seal(echo.stamp, echo.to.ip())));
@@ -281,6 +281,24 @@ fn an_error_after_the_timeout_still_explains_it() {
     let (_, wire, payload) = world.sent[0];
     assert_eq!(world.complain(wire, "192.0.2.1", &payload, Loss::HostUnreachable), Count::ErrorsMatched);
     assert_eq!(echoes(&world.end())[0], Echo::Lost(Loss::HostUnreachable));
+}
+
+#[test]
+fn an_error_with_a_whole_payload_finds_its_echo_among_more_echoes_than_keys() {
+    let settings = Settings { pings: 3_000, spacing: Duration::from_millis(1), ..Settings::default() };
+    let check = Check::new(CheckId::new(1), TargetId::from_index(0), "t", honest(), ms(0), Arc::new(settings));
+    let mut world = world();
+    assert!(world.inflight.cancel(world.slot, 0));
+    world.sent.clear();
+    world.begin(&check);
+    (0..3_000).for_each(|_| world.depart());
+    let (_, wire, payload) = world.sent[5];
+    assert_eq!(world.complain(wire, "192.0.2.1", &payload, Loss::Prohibited), Count::ErrorsMatched);
+    assert_eq!(world.complain(wire, "192.0.2.1", &payload[..12], Loss::HostUnreachable), Count::ErrorsUnmatched);
+    assert_eq!(world.judge(honest(), wire, &payload[..4], ms(5)), Count::NotOurs, "nor is a cut reply anybody's");
+    let echoes = echoes(&world.end());
+    let explained: Vec<usize> = (0..3_000).filter(|ping| echoes[*ping] != LOST).collect();
+    assert_eq!((explained, echoes[5]), (vec![5], Echo::Lost(Loss::Prohibited)));
 }
 
 #[test]
