@@ -49,7 +49,7 @@ fn ask(probe: &IcmpProbe) -> Vec<Echo> {
     let settings = Arc::new(settings);
     let at = now().plus(Duration::from_millis(100));
     let check = |n: usize| {
-        let ip: IpAddr = if n % 2 == 0 { "::1".parse().unwrap() } else { IpAddr::from([127, 0, 0, n as u8]) };
+        let ip: IpAddr = if n.is_multiple_of(2) { "::1".parse().unwrap() } else { IpAddr::from([127, 0, 0, n as u8]) };
         let at = at.plus(Duration::from_millis(n as u64));
         Check::new(CheckId::new(n as u64), TargetId::from_index(n), "", SocketAddr::new(ip, 0), at, settings.clone())
     };
