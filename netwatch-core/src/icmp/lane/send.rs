@@ -59,7 +59,7 @@ impl Lane {
                     let left = self.leaving.iter().skip(place).take(count).enumerate();
                     let fate = match (earlier, refusals) {
                         (Some(earlier), Some(now)) if earlier == now => Echo::Lost(Loss::NoReply),
-                        _ => Echo::Unknown(Cause::OutputRefused),
+                        _ => Echo::Unknown(desk.kernel.behind(Cause::OutputRefused, self.channel.family, after)),
                     };
                     let call = self.departures.call(before, after, count);
                     self.transmit.called(&call, stamped);
@@ -78,7 +78,7 @@ impl Lane {
                 }
                 Err(error) => {
                     self.transmit.failed(stamped);
-                    let cause = cause_of(&error);
+                    let cause = desk.kernel.behind(cause_of(&error), self.channel.family, after);
                     if cause == Cause::QueueFull {
                         self.overflows.add(before, after.plus(QUEUE_DRAINS), cause);
                     }
