@@ -58,11 +58,12 @@ pub(crate) struct Parts {
 }
 
 /// Opens everything, in the order in which it is likely to fail; what was opened is closed again if a later step
-/// fails. The journal keeps the lock on the directory for as long as netwatch lives.
+/// fails. The journal keeps the lock on the directory for as long as netwatch lives. Takes the targets out of the
+/// configuration: there may be a million of them.
 ///
 /// # Errors
 /// When any of it cannot be had; each error says what to do.
-pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, StartError> {
+pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts, StartError> {
     let probe = icmp()?;
     create(data_dir)?;
     let lock = DirLock::take(data_dir)?;
@@ -73,7 +74,9 @@ pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, Sta
     let bound = page.local_addr().map_err(unserved)?;
     let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
     let dashboard = Dashboard::new();
+    let targets = std::mem::take(&mut config.plan.targets);
     let mut plan = config.plan.clone();
+    plan.targets = targets;
     plan.page_url = config.page_url(bound);
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
     let names: Vec<Arc<str>> = plan.notifiers.iter().map(|policy| Arc::clone(&policy.name)).collect();

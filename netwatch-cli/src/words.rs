@@ -44,6 +44,16 @@ words! {
     least: "MÍN", "MIN";
     median: "MEDIANA", "MEDIAN";
     most: "MÁX", "MAX";
+    last: "ÚLTIMO", "LAST";
+    history: "HISTORIA", "HISTORY";
+    echoes: "ECOS", "SENT";
+    in_ms: "RTT en ms", "RTT in ms";
+    hosts: "equipos", "hosts";
+    answering: "responden", "answer";
+    silent: "no responden", "do not answer";
+    nobody_knows: "no se sabe", "unknown";
+    not_asked: "pendientes", "pending";
+    more: "más", "more";
     lost: "sin respuesta", "no reply";
     unknown: "no se sabe", "unknown";
     stale: "netwatch no sabe nada nuevo desde", "netwatch has learned nothing new since";

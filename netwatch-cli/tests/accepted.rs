@@ -72,6 +72,7 @@ fn everything_that_this_version_knows_is_accepted_together() {
         [[group]]
         name = "OLT"
         interval = "1m"
+        router_rate = 2
         [[target]]
         name = "olt-1"
         address = "fe80::1%eth0"

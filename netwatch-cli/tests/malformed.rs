@@ -50,7 +50,7 @@ macro_rules! refused {
     };
 }
 
-refused! { syntax unknown_keys durations does_not_fit addresses names figures mail not_yet bulk }
+refused! { syntax unknown_keys durations does_not_fit addresses names figures mail not_yet bulk router_rate }
 
 #[test]
 fn a_password_in_the_file_is_not_shown() {
@@ -95,6 +95,17 @@ fn a_file_that_is_not_utf8_is_shown_where_and_told_how_to_be_saved() {
         assert!(said.contains(place) && said.contains("save the file as UTF-8"), "{said}");
         assert!(said.contains("has 1 error;"), "{said}");
     }
+}
+
+#[test]
+fn a_row_is_shown_where_it_stands_behind_comments_blank_lines_and_cells_of_several_lines() {
+    let from = b"[[targets_from]]\nfile = \"devices.csv\"\n";
+    let csv = "\u{feff}# ours\n\nname;address;note\r\na;10.0.0.1;\"two\nlines\"\n\n# more\nb;10.0.0.1;\nb;nö;\"\"\n";
+    let (code, said) = check(from, csv.as_bytes());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("devices.csv:8:3") && said.contains("also at devices.csv:4"), "{said}");
+    assert!(said.contains("devices.csv:9:1") && said.contains("the first is at devices.csv:8"), "{said}");
+    assert!(said.contains("devices.csv:9:3") && said.contains("neither an address nor a name"), "{said}");
 }
 
 #[test]

@@ -324,8 +324,7 @@ fn target(at: usize, args: &Args, settings: Arc<Settings>) -> Target {
     target.settings = settings;
     target.customers = (at % 3 == 2).then_some(args.customers);
     target.paused = args.paused;
-    target.note = (at % 4 == 3).then(|| "llave en portería; ANDE 021 160".into());
-    target
+    if at % 4 == 3 { target.with_note("llave en portería; ANDE 021 160") } else { target }
 }
 
 fn status_of(fate: Fate) -> Status {

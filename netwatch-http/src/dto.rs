@@ -192,7 +192,7 @@ pub(crate) fn detail(row: Row<'_>) -> DetailDto<'_> {
     let settings = &row.target.settings;
     DetailDto {
         target: target(row),
-        note: row.target.note.as_deref(),
+        note: row.target.note().map(|note| &**note),
         customers: row.target.customers,
         interval: settings.interval.as_secs_f64(),
         tolerance: settings.tolerance.as_secs_f64(),

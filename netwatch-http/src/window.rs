@@ -18,6 +18,8 @@ const CHECKS: usize = 6;
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     replies: u16,
+    /// Those whose RTT was measured; the others count in the loss only.
+    measured: u16,
     lost: u16,
     /// The sum of the steps between its answered echoes.
     steps: u32,
@@ -25,7 +27,7 @@ struct Seen {
     join: u32,
 }
 
-/// The last six conclusive checks of one target, in less than 90 bytes: there may be a million of these.
+/// The last six conclusive checks of one target, in about 100 bytes: there may be a million of these.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Window {
     /// A ring; `next` is the place of the next check.
@@ -76,13 +78,13 @@ impl Window {
     pub(crate) fn jitter(&self) -> Option<Duration> {
         let (mut steps, mut count) = (0_u64, 0_u32);
         let mut is_first = true;
-        for seen in self.seen().filter(|seen| seen.replies > 0) {
+        for seen in self.seen().filter(|seen| seen.measured > 0) {
             if !std::mem::replace(&mut is_first, false) {
                 steps = steps.saturating_add(seen.join.into());
                 count = count.saturating_add(1);
             }
             steps = steps.saturating_add(seen.steps.into());
-            count = count.saturating_add(u32::from(seen.replies).saturating_sub(1));
+            count = count.saturating_add(u32::from(seen.measured).saturating_sub(1));
         }
         Duration::from_nanos(steps.saturating_mul(100)).checked_div(count)
     }
@@ -91,6 +93,10 @@ impl Window {
         let mut is_first = true;
         for echo in sample.echoes.iter() {
             let Echo::Reply(rtt) = echo else { continue };
+            if !rtt.is_measured() {
+                continue;
+            }
+            seen.measured = seen.measured.saturating_add(1);
             let step = self.last.units().abs_diff(rtt.units());
             if std::mem::replace(&mut is_first, false) {
                 seen.join = step;
@@ -144,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_without_an_rtt_counts_in_the_loss_and_in_nothing_else() {
+        let unmeasured = Echo::Reply(Rtt::UNMEASURED);
+        let window = after(&[&[reply(10), unmeasured, reply(14), LOST], &[unmeasured]]);
+        assert_eq!((window.loss(), window.jitter()), (Some(0.2), Some(Duration::from_millis(4))));
+        assert_eq!(window.ping(), Some(Rtt::from_duration(Duration::from_millis(10))));
+    }
+
+    #[test]
     fn the_seventh_check_pushes_the_first_out() {
         let mut checks: Vec<&[Echo]> = vec![&[LOST]];
         checks.extend(std::iter::repeat_n::<&[Echo]>(&[Echo::Lost(Loss::NoReply)], 5));
@@ -177,6 +191,6 @@ mod tests {
 
     #[test]
     fn a_million_windows_fit() {
-        assert!(size_of::<Window>() <= 84, "{} bytes", size_of::<Window>());
+        assert!(size_of::<Window>() <= 108, "{} bytes", size_of::<Window>());
     }
 }

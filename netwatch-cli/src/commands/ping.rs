@@ -1,67 +1,72 @@
-//! `netwatch ping`: fping's job with netwatch's own engine. Every host is asked at once, a line for each echo as its
-//! fate is known, then a table.
+//! `netwatch ping`: fping's job with netwatch's own engine. Here it is put together: whom to ask, how, and what is shown.
 
+mod asking;
+mod hosts;
+mod live;
+mod lookup;
+mod queue;
+mod range;
+mod show;
 mod tally;
+mod terminal;
 
-use std::io::Read;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netwatch_core::{Check, CheckId, Host, Locale, Mono, Probe, Report, Sample, Settings, TargetId};
-use tokio::sync::mpsc;
+use netwatch_core::{Family, IcmpOptions, IcmpProbe, Locale, OpenError, Probe, Settings};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use self::asking::{Manner, News};
+use self::hosts::Wanted;
+use self::live::Look;
+use self::lookup::{LOOKUPS, Names};
 use self::tally::Tally;
-use super::{Exit, colours, complain, say};
-use crate::args;
-use crate::config::understand_address;
-use crate::{table, wire, words};
+use self::terminal::Screen;
+use super::{Exit, colours, complain};
+use crate::{args, table, words};
 
-/// How far ahead of its time a check is handed over, as the trait asks.
-const AHEAD: Duration = Duration::from_millis(50);
+/// The live table is drawn at most so often.
+const REDRAW: Duration = Duration::from_millis(250);
+/// Of the hosts of which nothing is known, so many are named.
+const MOST_NAMED: usize = 10;
 
-/// A list of hosts could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the hosts from {}: {source}", path.display())]
-struct ListError {
-    path: PathBuf,
-    source: std::io::Error,
+/// What is shown while it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// A line an echo.
+    Lines,
+    /// A host when it answers first.
+    Alive,
+    /// The live table.
+    Table,
 }
 
 /// Pings, shows, and tells by its end whether every host answered.
 pub(crate) fn ping(options: &args::Ping) -> Exit {
-    let hosts = match hosts(options) {
-        Ok(hosts) if !hosts.is_empty() => hosts,
-        Ok(_) => {
-            complain("error: there is no host to ping\n  = help: name some, or write them into the file, one a line");
-            return Exit::Usage;
-        }
+    let wanted = match hosts::wanted(options) {
+        Ok(wanted) => wanted,
         Err(error) => {
             complain(&format!("error: {error}"));
             return Exit::Usage;
         }
     };
-    let wrong: Vec<String> = hosts
-        .iter()
-        .filter_map(|host| {
-            understand_address(host, None)
-                .err()
-                .map(|(what, _, help)| format!("error: {host:?}: {what}\n  = help: {help}"))
-        })
-        .collect();
-    if !wrong.is_empty() {
-        complain(&wrong.join("\n"));
-        return Exit::Usage;
-    }
-    let probe = match wire::icmp() {
+    let probe = match open(options.packet_interval) {
         Ok(probe) => probe,
         Err(error) => {
             complain(&format!("error: {error}"));
             return Exit::Wrong;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    // One thread asks, this one shows; names are looked up by others that may take their time.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(LOOKUPS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("error: cannot start: {error}"));
@@ -69,179 +74,173 @@ pub(crate) fn ping(options: &args::Ping) -> Exit {
         }
     };
     let locale = words::locale_of_terminal(&|name| std::env::var(name).ok());
-    let tallies = runtime.block_on(ask_all(&hosts, probe, options, locale));
-    if options.json {
-        tallies.iter().for_each(|tally| say(&tally.json()));
-    } else {
-        say(&format!("\n{}", table::render(&tally::table(&tallies, locale), colours()).trim_end()));
-    }
-    if tallies.iter().all(Tally::answered) { Exit::Fine } else { Exit::Wrong }
+    let begun = Instant::now();
+    let tallies = runtime.block_on(ask_all(wanted, probe, options, locale));
+    // A lookup that still hangs does not hold up the end.
+    runtime.shutdown_background();
+    // Whoever does not read to the end has heard enough.
+    let _ = conclude(&tallies, options, locale, begun.elapsed());
+    if tallies.iter().all(|tally| tally.answered > 0) { Exit::Fine } else { Exit::Wrong }
 }
 
-/// The hosts named, each once, those of the file after those of the command line.
-fn hosts(options: &args::Ping) -> Result<Vec<String>, ListError> {
-    let mut all = options.hosts.clone();
-    if let Some(path) = &options.file {
-        let text = read_list(path).map_err(|source| ListError { path: path.clone(), source })?;
-        let words = text.lines().filter_map(|line| line.split('#').next()).flat_map(str::split_whitespace);
-        all.extend(words.map(str::to_owned));
-    }
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|host| seen.insert(host.clone()));
-    Ok(all)
+/// The engine, with buffers for one packet in every `gap`.
+fn open(gap: Duration) -> Result<Arc<dyn Probe>, OpenError> {
+    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default().with_planned_rate(1.0 / gap.as_secs_f64()))?))
 }
 
-fn read_list(path: &Path) -> std::io::Result<String> {
-    if path != Path::new("-") {
-        return std::fs::read_to_string(path);
-    }
-    let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Puts what the probe found where the lines are written.
-struct Channel(mpsc::UnboundedSender<(CheckId, Sample)>);
-
-impl Report for Channel {
-    fn report(&self, samples: &[(CheckId, Sample)]) {
-        for sample in samples {
-            let _ = self.0.send(sample.clone());
-        }
+fn manner(options: &args::Ping) -> Manner {
+    let mut settings = Settings::default();
+    settings.pings = 1;
+    settings.interval = options.interval;
+    settings.timeout = options.timeout;
+    Manner {
+        gap: options.packet_interval,
+        interval: options.interval,
+        rounds: options.rounds().map(std::num::NonZeroU32::get),
+        until_answered: options.until_answered(),
+        settings: Arc::new(settings),
     }
 }
 
-async fn ask_all(hosts: &[String], probe: Arc<dyn Probe>, options: &args::Ping, locale: Locale) -> Vec<Tally> {
-    let mut tallies = Vec::with_capacity(hosts.len());
-    for host in hosts {
-        tallies.push(Tally::new(host, lookup(host, options).await));
+fn meanwhile(options: &args::Ping) -> Meanwhile {
+    match options {
+        _ if options.alive => Meanwhile::Alive,
+        _ if options.unreach || options.json || options.quiet => Meanwhile::Nothing,
+        _ if std::io::stdout().is_terminal() => Meanwhile::Table,
+        _ if options.vcount.is_some() => Meanwhile::Nothing,
+        _ => Meanwhile::Lines,
     }
-    let (sender, mut found) = mpsc::unbounded_channel();
-    let width = hosts.len() as u64;
-    let asking = ask(addresses(&tallies), width, probe, options.count, settings(options), Channel(sender));
-    let asking = tokio::spawn(asking);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    loop {
-        let (id, sample) = tokio::select! {
-            found = found.recv() => match found {
-                Some(found) => found,
-                None => break,
-            },
-            _ = &mut interrupted => break,
-        };
-        let Some(tally) = tallies.get_mut(sample.target.index()) else { continue };
-        let round = id.number().checked_div(width).unwrap_or(0);
-        tally.add(&sample);
-        if !options.quiet && !options.json {
-            say(&tally::line(tally, round.saturating_add(1), &sample, locale));
-        }
+}
+
+/// Asks everybody and shows it, until all is known or somebody wants it to end.
+async fn ask_all(wanted: Vec<Wanted>, probe: Arc<dyn Probe>, options: &args::Ping, locale: Locale) -> Vec<Tally> {
+    let family = options.v4.then_some(Family::V4).or(options.v6.then_some(Family::V6));
+    let names = Names::of(&wanted, family);
+    let (out, news) = unbounded_channel();
+    let mut tallies = Vec::with_capacity(wanted.len());
+    let addresses = wanted.iter().map(|wanted| wanted.address).collect();
+    tallies.extend(wanted.into_iter().map(Tally::new));
+    let asking = tokio::spawn(asking::ask(addresses, names, manner(options), probe, out));
+    let ends = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(|kind| signal(kind).ok());
+    tokio::select! {
+        // A standard output that is gone ends it too.
+        _ = follow(&mut tallies, news, meanwhile(options), locale) => {}
+        () = any(ends) => {}
     }
     asking.abort();
     tallies
 }
 
-fn settings(options: &args::Ping) -> Arc<Settings> {
-    let mut settings = Settings::default();
-    settings.pings = 1;
-    settings.interval = options.interval;
-    settings.timeout = options.timeout;
-    Arc::new(settings)
+async fn any(mut signals: [Option<Signal>; 3]) {
+    std::future::poll_fn(|context| {
+        let mut signals = signals.iter_mut().flatten();
+        if signals.any(|signal| signal.poll_recv(context).is_ready()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
 }
 
-fn addresses(tallies: &[Tally]) -> Vec<(TargetId, Arc<str>, SocketAddr)> {
-    let known = |(index, tally): (usize, &Tally)| {
-        Some((TargetId::from_index(index), tally.host.as_str().into(), tally.address?))
-    };
-    tallies.iter().enumerate().filter_map(known).collect()
-}
-
-/// Asks in rounds that begin an interval apart, whether or not the last is over, and ends when all are. Checks are
-/// numbered through, `width` to a round.
-async fn ask(
-    targets: Vec<(TargetId, Arc<str>, SocketAddr)>,
-    width: u64,
-    probe: Arc<dyn Probe>,
-    count: u32,
-    settings: Arc<Settings>,
-    out: Channel,
-) {
-    let out = Arc::new(out);
-    let begin = wire::mono_now().plus(AHEAD);
-    let mut rounds = tokio::task::JoinSet::new();
-    for round in 0..count {
-        let at: Mono = begin.plus(settings.interval.saturating_mul(round));
-        tokio::time::sleep(at.since(wire::mono_now()).saturating_sub(AHEAD)).await;
-        let number = |id: TargetId| u64::from(round).saturating_mul(width).saturating_add(id.index() as u64);
-        let check = |(id, name, address): &(TargetId, Arc<str>, SocketAddr)| {
-            Check::new(CheckId::new(number(*id)), *id, Arc::clone(name), *address, at, Arc::clone(&settings))
+/// Counts what is learned and shows it, until there is no more.
+async fn follow(
+    tallies: &mut [Tally],
+    mut news: UnboundedReceiver<News>,
+    meanwhile: Meanwhile,
+    locale: Locale,
+) -> std::io::Result<()> {
+    let begun = Instant::now();
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let mut screen = (meanwhile == Meanwhile::Table).then(Screen::enter);
+    let mut redraw = tokio::time::interval(REDRAW);
+    redraw.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let news = tokio::select! {
+            news = news.recv() => match news {
+                Some(news) => news,
+                None => return Ok(()),
+            },
+            _ = redraw.tick() => {
+                if let Some(screen) = &mut screen {
+                    screen.draw(&live::frame(tallies, &Screen::look(locale), begun.elapsed()))?;
+                }
+                out.flush()?;
+                continue;
+            }
         };
-        let due: Vec<Check> = targets.iter().map(check).collect();
-        let (probe, out) = (Arc::clone(&probe), Arc::clone(&out));
-        rounds.spawn(async move { probe.check_many(&due, &*out).await });
+        match news {
+            News::Address(host, address) => {
+                if let Some(tally) = tallies.get_mut(host as usize) {
+                    tally.locate(address);
+                }
+            }
+            News::Echoes(echoes) => {
+                for (ask, echo) in echoes {
+                    let Some(tally) = tallies.get_mut(ask.host as usize) else { continue };
+                    tally.add(ask.round, echo);
+                    match meanwhile {
+                        Meanwhile::Lines => {
+                            let number = u64::from(ask.round).saturating_add(1);
+                            writeln!(out, "{}", show::line(tally, number, echo, locale))?;
+                        }
+                        Meanwhile::Alive if tally.answered == 1 && tally.last_is_reply() => {
+                            writeln!(out, "{}", words::printable(&tally.host))?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
     }
-    while rounds.join_next().await.is_some() {}
 }
 
-/// The first address of a host in the wanted family.
-async fn lookup(host: &str, options: &args::Ping) -> Option<SocketAddr> {
-    let literal = matches!(understand_address(host, None), Ok(Host::Ip { .. }));
-    let wanted =
-        |address: &SocketAddr| literal || (!options.v4 || address.is_ipv4()) && (!options.v6 || address.is_ipv6());
-    tokio::net::lookup_host((host, 0)).await.ok()?.find(wanted)
+/// Says what came of it.
+fn conclude(tallies: &[Tally], options: &args::Ping, locale: Locale, elapsed: Duration) -> std::io::Result<()> {
+    let stdout = std::io::stdout();
+    let is_live = meanwhile(options) == Meanwhile::Table;
+    let mut out = std::io::BufWriter::new(stdout.lock());
+    if options.json {
+        for tally in tallies {
+            writeln!(out, "{}", tally.json())?;
+        }
+    } else if options.until_answered() {
+        for tally in tallies.iter().filter(|tally| options.unreach && tally.is_silent()) {
+            writeln!(out, "{}", words::printable(&tally.host))?;
+        }
+    } else if let Some(rounds) = options.vcount {
+        for tally in tallies {
+            writeln!(out, "{}", show::times(tally, rounds.get()))?;
+        }
+    } else if is_live {
+        // Room for the prompt, so that the heading stays in sight.
+        let look = Screen::look(locale);
+        for line in live::frame(tallies, &Look { rows: look.rows.saturating_sub(2), ..look }, elapsed) {
+            writeln!(out, "{line}")?;
+        }
+    } else {
+        let gap = if options.quiet { "" } else { "\n" };
+        write!(out, "{gap}{}", table::render(&show::table(tallies, locale), colours()))?;
+    }
+    out.flush()?;
+    if options.until_answered() {
+        complain(&unknown(tallies, locale));
+    }
+    Ok(())
+}
+
+/// The hosts of which a list of those that answer, or of those that do not, can say nothing.
+fn unknown(tallies: &[Tally], locale: Locale) -> String {
+    let mut unknown = tallies.iter().filter(|tally| tally.answered == 0 && !tally.is_silent() && tally.cause.is_some());
+    let line =
+        |tally: &Tally| format!("{}: {}: {}", show::named(tally), words::unknown(locale), show::why(tally, locale));
+    let mut lines: Vec<String> = unknown.by_ref().take(MOST_NAMED).map(line).collect();
+    let rest = unknown.count();
+    if rest > 0 {
+        lines.push(format!("... +{rest}"));
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]
-mod tests {
-    use netwatch_core::{Echo, Loss, Rtt, async_trait};
-
-    use super::*;
-
-    struct EvenAnswer;
-
-    #[async_trait]
-    impl Probe for EvenAnswer {
-        async fn check(&self, check: &Check) -> Sample {
-            let rtt = Rtt::from_duration(Duration::from_micros(1500));
-            let echo =
-                if check.target.index().is_multiple_of(2) { Echo::Reply(rtt) } else { Echo::Lost(Loss::NoReply) };
-            Sample::new(check.target, check.at, check.at, [echo].into_iter().collect())
-        }
-    }
-
-    fn options(hosts: &[&str]) -> args::Ping {
-        args::Ping {
-            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            count: 3,
-            interval: Duration::from_millis(10),
-            timeout: Duration::from_millis(100),
-            v4: false,
-            v6: false,
-            file: None,
-            json: true,
-            quiet: false,
-        }
-    }
-
-    #[tokio::test]
-    async fn every_host_gets_as_many_echoes_as_were_asked_for() {
-        let hosts = ["192.0.2.1".to_owned(), "192.0.2.2".to_owned()];
-        let tallies = ask_all(&hosts, Arc::new(EvenAnswer), &options(&[]), Locale::En).await;
-        let json: Vec<serde_json::Value> =
-            tallies.iter().map(|tally| serde_json::from_str(&tally.json()).unwrap()).collect();
-        assert_eq!(
-            (&json[0]["sent"], &json[0]["answered"], &json[0]["rtt_median_ms"]),
-            (&3.into(), &3.into(), &1.5.into())
-        );
-        assert_eq!((&json[1]["sent"], &json[1]["answered"], &json[1]["loss"]), (&3.into(), &0.into(), &1.0.into()));
-        assert!(tallies[0].answered() && !tallies[1].answered());
-    }
-
-    #[test]
-    fn hosts_come_from_the_file_too_and_once() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "192.0.2.2 # the second\n# none\n192.0.2.1\n\n").unwrap();
-        let options = args::Ping { file: Some(file.path().to_owned()), ..options(&["192.0.2.1"]) };
-        assert_eq!(hosts(&options).unwrap(), ["192.0.2.1", "192.0.2.2"]);
-    }
-}
+mod tests;

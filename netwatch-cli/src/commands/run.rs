@@ -30,7 +30,7 @@ enum Failure {
 
 /// Runs until SIGTERM or SIGINT; a second one ends it at once.
 pub(crate) fn run(common: &Common) -> Exit {
-    let (config, _) = match configured(common, Purpose::Run) {
+    let (mut config, _) = match configured(common, Purpose::Run) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
@@ -39,7 +39,7 @@ pub(crate) fn run(common: &Common) -> Exit {
         return Exit::Usage;
     };
     log_to_stderr(common);
-    match serve(&config, &data_dir) {
+    match serve(&mut config, &data_dir) {
         Ok(()) => {
             say(words::stopped(config.plan.locale));
             Exit::Fine
@@ -51,7 +51,7 @@ pub(crate) fn run(common: &Common) -> Exit {
     }
 }
 
-fn serve(config: &Config, data_dir: &Path) -> Result<(), Failure> {
+fn serve(config: &mut Config, data_dir: &Path) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
     let ended = runtime.block_on(watch_until_told(config, data_dir));
     // A lookup that hangs in the C library must not keep the process.
@@ -59,12 +59,13 @@ fn serve(config: &Config, data_dir: &Path) -> Result<(), Failure> {
     ended
 }
 
-async fn watch_until_told(config: &Config, data_dir: &Path) -> Result<(), Failure> {
+async fn watch_until_told(config: &mut Config, data_dir: &Path) -> Result<(), Failure> {
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
+    let targets = config.plan.targets.len();
     let Parts { netwatch, dashboard, page, address, socket } = wire::start(config, data_dir).await?;
-    say(&banner(config, address, data_dir));
+    say(&banner(config, targets, address, data_dir));
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(keep_on(hangup));
     tokio::spawn(obey(terminate, interrupt, stop));
@@ -115,14 +116,14 @@ async fn finish(server: JoinHandle<Result<(), ServeError>>) {
 }
 
 /// Where to look; the page is served at `address`.
-fn banner(config: &Config, address: SocketAddr, data_dir: &Path) -> String {
+fn banner(config: &Config, targets: usize, address: SocketAddr, data_dir: &Path) -> String {
     let locale = config.plan.locale;
     let dir = data_dir.display();
     let source =
         config.path.as_ref().map_or_else(|| words::built_in(locale).to_owned(), |path| path.display().to_string());
     let mut lines = vec![
         (words::configuration(locale), source),
-        (words::targets(locale), config.plan.targets.len().to_string()),
+        (words::targets(locale), targets.to_string()),
         (words::page(locale), format!("http://{address}/")),
         (words::data(locale), format!("{dir}/ (server_status.txt, mail_log.txt, error_log.txt)")),
     ];
@@ -170,10 +171,20 @@ mod tests {
         let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/original.toml"));
         let mut config = config::load(Some(file), Purpose::Look).unwrap().config;
         config.path = Some("/etc/netwatch/netwatch.toml".into());
-        insta::assert_snapshot!(banner(&config, config.listen, Path::new("/var/lib/netwatch")));
+        insta::assert_snapshot!(banner(
+            &config,
+            config.plan.targets.len(),
+            config.listen,
+            Path::new("/var/lib/netwatch")
+        ));
         config.path = None;
         config.carriers = vec![Carrier::File { from: None }];
         config.plan.locale = netwatch_core::Locale::En;
-        insta::assert_snapshot!(banner(&config, config.listen, Path::new("/var/lib/netwatch")));
+        insta::assert_snapshot!(banner(
+            &config,
+            config.plan.targets.len(),
+            config.listen,
+            Path::new("/var/lib/netwatch")
+        ));
     }
 }

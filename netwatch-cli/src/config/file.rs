@@ -1,7 +1,9 @@
 //! The first stage: the file as it was written, key by key, with the place of each value. It knows the types and the
 //! words, and nothing of what they mean together.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use netwatch_core::{Family, Locale};
 use toml::de::DeTable;
@@ -13,7 +15,10 @@ use super::settings::{self, RawSettings};
 
 const TOP: [&str; 8] = ["locale", "time_zone", "data_dir", "defaults", "group", "target", "targets_from", "notifier"];
 const TOP_LATER: [&str; 3] = ["maintenance", "self", "history"];
-const TARGET: [&str; 8] = ["name", "address", "family", "group", "tags", "customers", "note", "paused"];
+const TARGET: [&str; 9] = ["name", "address", "family", "group", "tags", "customers", "note", "paused", "probe"];
+/// The keys that a target may have.
+pub(crate) static TARGET_KEYS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| TARGET.into_iter().chain(settings::KEYS).collect());
 /// Keys of a target of which this version knows only the name.
 pub(crate) const TARGET_LATER: [&str; 3] = ["parents", "critical", "probes"];
 
@@ -36,6 +41,7 @@ pub(crate) struct RawConfig {
 pub(crate) struct RawGroup {
     /// Absent if it is missing or wrong, which has been said.
     pub(crate) name: Option<At<String>>,
+    pub(crate) router_rate: Option<At<NonZeroU32>>,
     pub(crate) settings: RawSettings,
 }
 
@@ -104,13 +110,8 @@ pub(crate) fn read_target(mut section: Section, place: Place, problems: &mut Pro
         paused: section.boolean("paused", problems).is_some_and(|paused| paused.value),
         settings: RawSettings::read(&mut section, problems),
     };
-    section.finish(&target_keys(), &TARGET_LATER, problems);
+    section.finish(&TARGET_KEYS, &TARGET_LATER, problems);
     target
-}
-
-/// The keys that a target may have.
-pub(crate) fn target_keys() -> Vec<&'static str> {
-    TARGET.into_iter().chain(["probe"]).chain(settings::KEYS).collect()
 }
 
 /// A value that must be there; its absence is a problem of the whole section, which begins at `place`.
@@ -172,10 +173,14 @@ fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
 fn read_group(group: At<Section>, problems: &mut Problems) -> RawGroup {
     let mut section = group.value;
     let name = required(&mut section, "name", "\"DSLAM\"", group.place, problems);
+    let router_rate = section.integer("router_rate", 1, i64::from(u32::MAX), problems).and_then(|rate| {
+        let value = u32::try_from(rate.value).ok().and_then(NonZeroU32::new)?;
+        Some(At::new(value, rate.place))
+    });
     let settings = RawSettings::read(&mut section, problems);
-    let known: Vec<&str> = ["name"].into_iter().chain(settings::KEYS).collect();
-    section.finish(&known, &["router_rate", "parents", "critical", "tags"], problems);
-    RawGroup { name, settings }
+    let known: Vec<&str> = ["name", "router_rate"].into_iter().chain(settings::KEYS).collect();
+    section.finish(&known, &["parents", "critical", "tags"], problems);
+    RawGroup { name, router_rate, settings }
 }
 
 /// The only probe of this version is ICMP.

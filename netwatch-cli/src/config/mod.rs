@@ -13,6 +13,8 @@ mod resolve;
 mod secret;
 mod section;
 mod settings;
+mod source;
+mod targets;
 mod text;
 
 use std::net::SocketAddr;
@@ -123,6 +125,8 @@ pub(crate) fn data_dir(asked: Option<&Path>, config: &Config) -> Option<PathBuf>
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -130,7 +134,9 @@ mod tests {
     fn judge(toml: &str, csv: &str) {
         let mut problems = Problems::default();
         let raw = file::parse(Path::new("a.toml"), toml, &mut problems);
-        import::parse(Path::new("a.csv"), csv, &mut problems);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(csv.as_bytes()).unwrap();
+        import::read(Path::new("a.csv"), file, &mut problems, &mut |_, _| {}).unwrap();
         let around =
             resolve::Surroundings { base: Path::new("/nowhere"), environment: &|_| None, purpose: Purpose::Check };
         resolve::resolve(&raw, &around, &mut problems);
@@ -167,7 +173,7 @@ mod tests {
                 &format!(
                     "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}[http]\nlisten = {value}\n",
                     keys(&settings::KEYS),
-                    keys(&file::target_keys()),
+                    keys(&file::TARGET_KEYS),
                     keys(&smtp),
                 ),
                 &format!("name,address,pings,customers,warn_loss,interval,tags\na,{0},{0},{0},{0},{0},{0}\n", value.replace('"', "")),

@@ -2,17 +2,20 @@
 //! would show them.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// Where something was written: a source of [`Problems`] and a range of its bytes.
+use super::source::{Part, Source, Spot};
+
+/// Where something was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
-    source: usize,
-    start: usize,
-    end: usize,
+    source: u16,
+    spot: Spot,
 }
 
 /// A value and where it was written.
@@ -29,29 +32,6 @@ impl<T> At<T> {
 
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
         At { value: change(self.value), place: self.place }
-    }
-}
-
-/// A text that places point into.
-#[derive(Debug)]
-struct Source {
-    path: PathBuf,
-    text: String,
-    /// Where each line begins.
-    lines: Vec<usize>,
-}
-
-impl Source {
-    /// The number of the line, from 1, in which a byte stands.
-    fn line(&self, at: usize) -> usize {
-        self.lines.partition_point(|begins| *begins <= at)
-    }
-
-    /// The lines that hold a range, and where they begin.
-    fn lines_of(&self, range: Range<usize>) -> (usize, &str) {
-        let begins = self.lines.get(self.line(range.start).saturating_sub(1)).copied().unwrap_or(0);
-        let ends = self.lines.get(self.line(range.end)).copied().unwrap_or(self.text.len());
-        (begins, self.text.get(begins..ends).unwrap_or(""))
     }
 }
 
@@ -75,39 +55,45 @@ struct Problem {
 pub(crate) struct Problems {
     sources: Vec<Source>,
     found: Vec<Problem>,
-    known: HashSet<(Place, String)>,
+    /// Digests of what was told already.
+    known: HashSet<u64>,
+    errors: usize,
+    warnings: usize,
 }
 
 /// More than anybody reads; what is wrong with a hundred thousand lines is mostly one thing.
 const MOST_SHOWN: usize = 200;
+/// How many errors, and how many warnings, are kept to choose those from; the rest is only counted.
+const MOST_KEPT: usize = 2000;
 
 impl Problems {
     /// Takes a text in, so that places can point into it. What looks like a secret in it is masked: it is never shown.
     pub(crate) fn add_source(&mut self, path: &Path, text: &str) -> usize {
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1))).collect();
-        self.sources.push(Source { path: path.to_owned(), text: without_secrets(text), lines });
-        self.sources.len().saturating_sub(1)
+        self.add(Source::text(path, text))
+    }
+
+    /// Takes in a file of rows, of which only those are read again that must be shown.
+    pub(crate) fn add_rows(&mut self, path: &Path, file: File, separator: u8) -> usize {
+        self.add(Source::rows(path, file, separator))
     }
 
     /// Masks what stands at a place: it is a secret.
     pub(crate) fn mask(&mut self, place: Place) {
-        if let Some(source) = self.sources.get_mut(place.source) {
-            source.text = masked(&source.text, place.start..place.end);
+        if let Some(source) = self.sources.get_mut(usize::from(place.source)) {
+            source.mask(place.spot);
         }
     }
 
     /// The place of this range of a source's bytes, brought within its text.
     pub(crate) fn place(&self, source: usize, range: Range<usize>) -> Place {
-        let text = self.sources.get(source).map_or("", |source| source.text.as_str());
-        let Range { start, end } = whole_characters(text, range);
-        Place { source, start, end }
+        let spot = self.sources.get(source).map_or(Spot::Bytes(0, 0), |source| source.bytes(range));
+        Place { source: number(source), spot }
     }
 
     /// `file:line` of a place, for messages that speak of a second place.
     pub(crate) fn describe(&self, place: Place) -> String {
-        let Some(source) = self.sources.get(place.source) else { return String::new() };
-        let line = source.line(place.start);
-        format!("{}:{line}", source.path.display())
+        let Some(source) = self.sources.get(usize::from(place.source)) else { return String::new() };
+        format!("{}:{}", source.name(), source.line(place.spot))
     }
 
     /// Something that must be changed: what, what is there, and what to write instead.
@@ -134,12 +120,17 @@ impl Problems {
 
     /// How many errors there are.
     pub(crate) fn errors(&self) -> usize {
-        self.found.iter().filter(|problem| problem.severity == Severity::Error).count()
+        self.errors
     }
 
     /// How many warnings there are.
     pub(crate) fn warnings(&self) -> usize {
-        self.found.len().saturating_sub(self.errors())
+        self.warnings
+    }
+
+    /// Whether there are so many errors that a further one would not be kept.
+    pub(crate) fn are_plenty(&self) -> bool {
+        self.errors >= MOST_KEPT
     }
 
     /// Everything that was found, in the order of the text, ready to print; empty if there is nothing. If it is more than
@@ -147,8 +138,9 @@ impl Problems {
     pub(crate) fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut sorted: Vec<&Problem> = self.found.iter().collect();
+        let all = self.errors.saturating_add(self.warnings);
         sorted.sort_by_key(|problem| problem.place);
-        if sorted.len() > MOST_SHOWN {
+        if all > MOST_SHOWN {
             sorted.sort_by_key(|problem| problem.severity == Severity::Warning);
         }
         let mut out = String::new();
@@ -156,7 +148,7 @@ impl Problems {
             out.push_str(&self.render_one(&renderer, problem));
             out.push_str("\n\n");
         }
-        let more = sorted.len().saturating_sub(MOST_SHOWN);
+        let more = all.saturating_sub(MOST_SHOWN);
         if more > 0 {
             out.push_str(&format!("... and {more} more\n\n"));
         }
@@ -169,23 +161,77 @@ impl Problems {
             Severity::Warning => Level::WARNING,
         };
         let title = level.primary_title(problem.title.as_str());
-        let Some(source) = self.sources.get(problem.place.source) else {
+        let Some(source) = self.sources.get(usize::from(problem.place.source)) else {
             return renderer.render(&[title.element(Level::HELP.message(problem.help.as_str()))]);
         };
-        let Place { start, end, .. } = problem.place;
-        let (begins, lines) = source.lines_of(start..end);
-        let span = start.saturating_sub(begins)..end.saturating_sub(begins);
-        let snippet = Snippet::source(lines)
-            .line_start(source.line(start))
-            .path(source.path.display().to_string())
-            .annotation(AnnotationKind::Primary.span(span).label(problem.label.as_str()));
+        let shown = source.shown(problem.place.spot);
+        let snippet = Snippet::source(shown.text)
+            .line_start(shown.line)
+            .path(source.name())
+            .annotation(AnnotationKind::Primary.span(shown.span).label(problem.label.as_str()));
         renderer.render(&[title.element(snippet).element(Level::HELP.message(problem.help.as_str()))])
     }
 
+    fn add(&mut self, source: Source) -> usize {
+        self.sources.push(source);
+        self.sources.len().saturating_sub(1)
+    }
+
     fn push(&mut self, severity: Severity, place: Place, title: String, label: String, help: String) {
-        if self.known.insert((place, title.clone())) {
+        let mut digest = DefaultHasher::new();
+        (place, &title).hash(&mut digest);
+        if !self.known.insert(digest.finish()) {
+            return;
+        }
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count = count.saturating_add(1);
+        if *count <= MOST_KEPT {
             self.found.push(Problem { severity, place, title, label, help });
         }
+    }
+}
+
+/// A source has a small number: nobody names 65,536 files.
+fn number(source: usize) -> u16 {
+    u16::try_from(source).unwrap_or(u16::MAX)
+}
+
+/// A row of a source that is read row by row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowPlace {
+    source: u16,
+    at: u32,
+    line: u32,
+}
+
+impl RowPlace {
+    /// The row that csv found here.
+    pub(crate) fn new(source: usize, position: Option<&csv::Position>) -> RowPlace {
+        let (at, line) = position.map_or((0, 1), |position| (position.byte(), position.line()));
+        let short = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        RowPlace { source: number(source), at: short(at), line: short(line) }
+    }
+
+    /// All of it.
+    pub(crate) fn whole(self) -> Place {
+        self.part(Part::Whole)
+    }
+
+    /// One of its cells.
+    pub(crate) fn cell(self, number: usize) -> Place {
+        self.part(u16::try_from(number).map_or(Part::Whole, Part::Cell))
+    }
+
+    /// What of it is not UTF-8.
+    pub(crate) fn not_utf8(self) -> Place {
+        self.part(Part::NotUtf8)
+    }
+
+    fn part(self, part: Part) -> Place {
+        Place { source: self.source, spot: Spot::Row { at: self.at, line: self.line, part } }
     }
 }
 
@@ -200,74 +246,9 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// The range brought within the text, and widened to the borders of characters.
-fn whole_characters(text: &str, range: Range<usize>) -> Range<usize> {
-    let mut start = range.start.min(text.len());
-    while !text.is_char_boundary(start) {
-        start = start.saturating_sub(1);
-    }
-    let mut end = range.end.clamp(start, text.len());
-    while !text.is_char_boundary(end) {
-        end = end.saturating_add(1);
-    }
-    start..end
-}
-
-/// The text with everything masked that is assigned to something called a password, to the end of its line. Works on
-/// text that is not TOML, too: a slip of syntax beside a password must not show it.
-fn without_secrets(text: &str) -> String {
-    const NAMES: [&str; 4] = ["password", "passwd", "secret", "token"];
-    let mut out = text.to_owned();
-    let mut start = 0_usize;
-    for line in text.split_inclusive('\n') {
-        let end = start.saturating_add(line.trim_end().len());
-        let lower = line.to_ascii_lowercase();
-        for name in NAMES {
-            for (at, _) in lower.match_indices(name) {
-                let behind = at.saturating_add(name.len());
-                let rest = lower.get(behind..).unwrap_or("");
-                let value = rest.trim_start_matches(['"', '\'', ' ', '\t']);
-                if let Some(value) = value.strip_prefix('=') {
-                    let skipped = rest.len().saturating_sub(value.trim_start().len());
-                    out = masked(&out, start.saturating_add(behind).saturating_add(skipped)..end);
-                }
-            }
-        }
-        start = start.saturating_add(line.len());
-    }
-    out
-}
-
-/// The text with this range of its bytes replaced by asterisks, as many as there were bytes; line ends stay.
-fn masked(text: &str, range: Range<usize>) -> String {
-    let Range { start, end } = whole_characters(text, range);
-    let (Some(before), Some(secret), Some(after)) = (text.get(..start), text.get(start..end), text.get(end..)) else {
-        return String::new();
-    };
-    let stars: String =
-        secret.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { char::from(byte) } else { '*' }).collect();
-    format!("{before}{stars}{after}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_assigned_to_a_password_is_never_kept() {
-        for text in [
-            "password = hünter2",
-            "x = { \"Password\"='hünter2' }\r\ny",
-            "smtp_password=hünter2",
-            "a\nauth_token = 'hünter2'",
-        ] {
-            let kept = without_secrets(text);
-            assert!(!kept.contains("nter2"), "{kept}");
-            assert_eq!(kept.len(), text.len());
-        }
-        let harmless = "password_file = \"/etc/netwatch/password\"\n# the password = see above is in a file";
-        assert!(without_secrets(harmless).starts_with("password_file = \"/etc/netwatch/password\"\n"));
-    }
 
     #[test]
     fn a_place_outside_the_text_or_inside_a_character_is_brought_back() {

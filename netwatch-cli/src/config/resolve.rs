@@ -2,18 +2,20 @@
 //! plan that everything downstream can rely on.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use netwatch_core::{Group, GroupId, Host, NotifierPolicy, Plan, Settings, Target};
+use netwatch_core::{Group, GroupId, NotifierPolicy, Plan, Settings};
 
-use super::file::{RawConfig, RawTarget};
+use super::file::{RawConfig, RawGroup, RawTarget};
 use super::problem::{At, Place, Problems};
-use super::settings::{RawSettings, judge};
+use super::settings::judge;
+use super::targets::{Groups, KnownGroup, Targets};
 use super::text::{self, TextError};
-use super::{Carrier, Config, Purpose, address, carrier, import, locate};
+use super::{Carrier, Config, Purpose, carrier, import, locate};
 
 /// Where the page is served unless the configuration says otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -30,18 +32,16 @@ pub(crate) struct Surroundings<'a> {
 
 /// Turns the file into a configuration. Rely on it only if no error was found.
 pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut Problems) -> Config {
-    let imported = read_all_bulk(raw, around, problems);
-    let targets: Vec<&RawTarget> = raw.targets.iter().chain(&imported).collect();
     let mut plan = Plan::new(Vec::new());
     plan.locale = raw.locale.as_ref().map_or_else(Default::default, |locale| locale.value);
     let groups = resolve_groups(raw, &mut plan, problems);
-    unique("target", targets.iter().filter_map(|target| target.name.as_ref()), problems);
-    let mut settings = SharedSettings::default();
-    for target in &targets {
-        let resolved = resolve_target(target, raw, &groups, &mut settings, problems);
-        plan.targets.extend(resolved);
+    let mut targets = Targets::new(&raw.defaults, groups);
+    for target in &raw.targets {
+        targets.take(target, problems);
     }
-    same_address(&targets, problems);
+    read_all_bulk(raw, around, &mut targets, problems);
+    plan.targets = targets.finish(problems);
+    judge_rates(raw, &plan, problems);
     judge(&raw.defaults.over(&Settings::default()), &[&raw.defaults], problems);
     unique("notifier", raw.notifiers.iter().filter_map(|notifier| notifier.name.as_ref()), problems);
     let mut carriers = Vec::new();
@@ -65,11 +65,15 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
     }
 }
 
-fn read_bulk(from: &At<PathBuf>, around: &Surroundings<'_>, problems: &mut Problems) -> Vec<RawTarget> {
+/// Reads one CSV file.
+fn read_bulk(from: &At<PathBuf>, around: &Surroundings<'_>, targets: &mut Targets<'_>, problems: &mut Problems) {
     let path = around.base.join(&from.value);
-    match text::read(&path) {
-        Ok(text) => return import::parse(&path, &text, problems),
-        Err(TextError::NotUtf8 { text, at }) => text::not_utf8(&path, &text, at, problems),
+    let read = text::open(&path).and_then(|file| {
+        let mut take = |target: &RawTarget, problems: &mut Problems| targets.take(target, problems);
+        Ok(import::read(&path, file, problems, &mut take)?)
+    });
+    match read {
+        Ok(()) => {}
         Err(TextError::Io(error)) => {
             let title = format!("cannot read {}: {error}", path.display());
             let help = "write a path that exists; a relative one begins at the directory of this file";
@@ -80,23 +84,20 @@ fn read_bulk(from: &At<PathBuf>, around: &Surroundings<'_>, problems: &mut Probl
             problems.error(from.place, format!("{} cannot be used: {error}", path.display()), "named here", help);
         }
     }
-    Vec::new()
 }
 
 /// Reads the CSV files. One without a row is hardly meant; if nobody else names a target, it is an error: netwatch
 /// would watch nothing and say that all is well.
-fn read_all_bulk(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut Problems) -> Vec<RawTarget> {
-    let mut all = Vec::new();
+fn read_all_bulk(raw: &RawConfig, around: &Surroundings<'_>, targets: &mut Targets<'_>, problems: &mut Problems) {
     let mut empty = Vec::new();
     for from in &raw.targets_from {
-        let before = problems.errors();
-        let targets = read_bulk(from, around, problems);
-        if targets.is_empty() && problems.errors() == before {
+        let before = (targets.taken, problems.errors());
+        read_bulk(from, around, targets, problems);
+        if before == (targets.taken, problems.errors()) {
             empty.push(from);
         }
-        all.extend(targets);
     }
-    let nothing = raw.targets.is_empty() && all.is_empty();
+    let nothing = targets.taken == 0;
     for from in empty {
         let title = format!("{} names no target", around.base.join(&from.value).display());
         let help = "write a line for each device below its header, or remove this `[[targets_from]]`";
@@ -106,100 +107,68 @@ fn read_all_bulk(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut Prob
             problems.warning(from.place, title, "it has a header and nothing else", help);
         }
     }
-    all
 }
-
-type Groups<'a> = HashMap<&'a str, (GroupId, &'a RawSettings)>;
 
 fn resolve_groups<'a>(raw: &'a RawConfig, plan: &mut Plan, problems: &mut Problems) -> Groups<'a> {
     unique("group", raw.groups.iter().filter_map(|group| group.name.as_ref()), problems);
     let defaults = raw.defaults.over(&Settings::default());
     let mut groups = Groups::new();
     for group in &raw.groups {
-        judge(&group.settings.over(&defaults), &[&raw.defaults, &group.settings], problems);
+        let settings = group.settings.over(&defaults);
+        judge(&settings, &[&raw.defaults, &group.settings], problems);
         let Some(name) = &group.name else { continue };
-        groups.entry(name.value.as_str()).or_insert((GroupId::from_index(plan.groups.len()), &group.settings));
-        plan.groups.push(Group::new(name.value.as_str()));
+        let known = KnownGroup {
+            id: GroupId::from_index(plan.groups.len()),
+            written: &group.settings,
+            settings: Arc::new(settings),
+        };
+        groups.entry(name.value.as_str()).or_insert(known);
+        let mut resolved = Group::new(name.value.as_str());
+        resolved.router_rate = group.router_rate.as_ref().map(|rate| rate.value);
+        plan.groups.push(resolved);
     }
     groups
 }
 
-/// Targets with equal settings share one copy of them.
-#[derive(Default)]
-struct SharedSettings(Vec<Arc<Settings>>);
-
-impl SharedSettings {
-    fn share(&mut self, settings: Settings) -> Arc<Settings> {
-        if let Some(known) = self.0.iter().find(|known| ***known == settings) {
-            return Arc::clone(known);
+/// A router that bears less than its group needs is never obeyed by asking less often: whoever wrote it must choose.
+fn judge_rates(raw: &RawConfig, plan: &Plan, problems: &mut Problems) {
+    let named: Vec<&RawGroup> = raw.groups.iter().filter(|group| group.name.is_some()).collect();
+    for need in netwatch_core::router_needs(plan) {
+        let Some(group) = named.get(need.group.index()) else { continue };
+        let (Some(name), Some(rate)) = (&group.name, &group.router_rate) else { continue };
+        if need.busiest_second <= u64::from(rate.value.get()) {
+            continue;
         }
-        let new = Arc::new(settings);
-        self.0.push(Arc::clone(&new));
-        new
+        let title = format!(
+            "group \"{}\" needs {} echoes a second, and `router_rate` allows {}",
+            name.value, need.busiest_second, rate.value
+        );
+        let average = (need.mean * 100.0).round() / 100.0;
+        let label = format!("its {} devices are sent {average} a second, spread as evenly as can be", need.members);
+        let help = format!(
+            "write `router_rate = {}` or more, or lengthen `interval`, lower `pings`, or move devices to another group",
+            need.busiest_second
+        );
+        problems.error(rate.place, title, label, help);
     }
-}
-
-fn resolve_target(
-    raw: &RawTarget,
-    config: &RawConfig,
-    groups: &Groups<'_>,
-    shared: &mut SharedSettings,
-    problems: &mut Problems,
-) -> Option<Target> {
-    let group = raw.group.as_ref().and_then(|name| {
-        let found = groups.get(name.value.as_str());
-        if found.is_none() {
-            no_such_group(name, groups, problems);
-        }
-        found
-    });
-    let nothing = RawSettings::default();
-    let levels = [&config.defaults, group.map_or(&nothing, |(_, settings)| settings), &raw.settings];
-    let settings = levels.iter().fold(Settings::default(), |settings, level| level.over(&settings));
-    judge(&settings, &levels, problems);
-    let host = address::resolve(raw.address.as_ref()?, raw.family.as_ref(), problems)?;
-    let mut target = Target::new(raw.name.as_ref()?.value.as_str(), host);
-    target.group = group.map(|(id, _)| *id);
-    target.tags = raw.tags.iter().map(|tag| tag.as_str().into()).collect();
-    target.customers = raw.customers;
-    target.note = raw.note.as_deref().map(Into::into);
-    target.paused = raw.paused;
-    target.settings = shared.share(settings);
-    Some(target)
-}
-
-fn no_such_group(name: &At<String>, groups: &Groups<'_>, problems: &mut Problems) {
-    let known: Vec<&str> = groups.keys().copied().collect();
-    let help = match super::problem::nearest(&name.value, &known) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("add it: `[[group]]` with `name = \"{}\"`", name.value),
-    };
-    problems.error(name.place, format!("there is no group \"{}\"", name.value), "not defined", help);
 }
 
 /// A name stands for one thing only.
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a At<String>>, problems: &mut Problems) {
     let mut seen: HashMap<&str, Place> = HashMap::new();
     for name in names {
-        let Some(first) = seen.insert(&name.value, name.place) else { continue };
-        let label = format!("the first is at {}", problems.describe(first));
-        let help = format!("give every {what} a name of its own");
-        problems.error(name.place, format!("two {what}s are called \"{}\"", name.value), label, help);
+        match seen.entry(&name.value) {
+            Entry::Vacant(entry) => _ = entry.insert(name.place),
+            Entry::Occupied(first) => called_twice(what, name.place, &name.value, *first.get(), problems),
+        }
     }
 }
 
-/// Two targets at one address are one device, most often.
-fn same_address(targets: &[&RawTarget], problems: &mut Problems) {
-    let mut seen: HashMap<Host, (&str, Place)> = HashMap::new();
-    for target in targets {
-        let (Some(name), Some(address)) = (&target.name, &target.address) else { continue };
-        let family = target.family.as_ref().map(|family| family.value);
-        let Ok(host) = address::understand(address.value.trim(), family) else { continue };
-        let Some((first, place)) = seen.insert(host, (&name.value, address.place)) else { continue };
-        let title = format!("\"{first}\" and \"{}\" have the same address", name.value);
-        let label = format!("also at {}", problems.describe(place));
-        problems.warning(address.place, title, label, "remove one of them, unless both are meant");
-    }
+/// Says that a name was given before.
+pub(super) fn called_twice(what: &str, place: Place, name: &str, first: Place, problems: &mut Problems) {
+    let label = format!("the first is at {}", problems.describe(first));
+    let help = format!("give every {what} a name of its own");
+    problems.error(place, format!("two {what}s are called \"{name}\""), label, help);
 }
 
 /// The name of a zone that exists; `None` stands for the system's.

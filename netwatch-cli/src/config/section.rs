@@ -1,6 +1,7 @@
 //! A table of the configuration, read key by key: a wrong type is a problem with its place, and what nobody asked for
 //! is one, too. A row of a CSV file is such a table, whose values are all text.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::SpanRelativeTo;
@@ -79,7 +80,7 @@ impl Value {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    key: At<String>,
+    key: At<Cow<'static, str>>,
     value: At<Value>,
 }
 
@@ -94,9 +95,9 @@ impl Section {
     /// The keys and values of a TOML table; `what` names it in messages, as in "`[[target]]`".
     pub(crate) fn from_toml(table: &DeTable<'_>, what: &'static str, source: usize, problems: &Problems) -> Section {
         let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-            let name: &std::borrow::Cow<'_, str> = key.get_ref();
+            let name: &Cow<'_, str> = key.get_ref();
             Entry {
-                key: At::new(name.to_string(), problems.place(source, key.span())),
+                key: At::new(Cow::Owned(name.to_string()), problems.place(source, key.span())),
                 value: At::new(
                     Value::from_toml(value.get_ref(), what, source, problems),
                     problems.place(source, value.span()),
@@ -107,9 +108,11 @@ impl Section {
     }
 
     /// A row of a CSV file: cells with their keys.
-    pub(crate) fn from_cells(cells: Vec<(String, At<String>)>, what: &'static str) -> Section {
-        let entry =
-            |(key, cell): (String, At<String>)| Entry { key: At::new(key, cell.place), value: cell.map(Value::Cell) };
+    pub(crate) fn from_cells(cells: Vec<(&'static str, At<String>)>, what: &'static str) -> Section {
+        let entry = |(key, cell): (&'static str, At<String>)| Entry {
+            key: At::new(Cow::Borrowed(key), cell.place),
+            value: cell.map(Value::Cell),
+        };
         Section { what, entries: cells.into_iter().map(entry).collect() }
     }
 
@@ -331,7 +334,7 @@ impl Section {
     pub(crate) fn finish(self, known: &[&str], later: &[&str], problems: &mut Problems) {
         for Entry { key, value } in self.entries {
             let name = &key.value;
-            if later.contains(&name.as_str()) {
+            if later.contains(&name.as_ref()) {
                 if value.value.asks_for_nothing() {
                     continue;
                 }

@@ -48,6 +48,13 @@ impl RawSettings {
         }
     }
 
+    /// Whether this level says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        let RawSettings { interval, pings, spacing, timeout, tolerance, settle, warn_rtt, warn_loss, payload } = self;
+        let times = [interval, spacing, timeout, tolerance, settle, warn_rtt];
+        times.iter().all(|time| time.is_none()) && pings.is_none() && warn_loss.is_none() && payload.is_none()
+    }
+
     /// These settings, changed by what this level says.
     pub(crate) fn over(&self, base: &Settings) -> Settings {
         fn set<T: Copy>(place: &mut T, said: &Option<At<T>>) {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::problem::Problems;
 
-/// Far more than a hundred thousand devices need.
+/// Far more than anybody writes by hand; devices in bulk are in files of rows, which have no such limit.
 const MOST: u64 = 64 << 20;
 
 /// Why a file has no text for us.
@@ -35,6 +35,20 @@ pub(crate) enum TextError {
 /// # Errors
 /// When it is not a regular file, is longer than 64 MiB, is not UTF-8, or cannot be read.
 pub(crate) fn read(path: &Path) -> Result<String, TextError> {
+    let mut bytes = Vec::new();
+    // What grows while it is read, or does not say its length, is bounded all the same.
+    open(path)?.take(MOST.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
+        return Err(TextError::TooLong);
+    }
+    understand(bytes)
+}
+
+/// A regular file, to be read as it comes.
+///
+/// # Errors
+/// When it is not one, or cannot be opened.
+pub(crate) fn open(path: &Path) -> Result<File, TextError> {
     // Asked before it is opened: opening a FIFO would wait for its writer.
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {
@@ -43,21 +57,18 @@ pub(crate) fn read(path: &Path) -> Result<String, TextError> {
     if !kind.is_file() {
         return Err(TextError::Special);
     }
-    let mut bytes = Vec::new();
-    // What grows while it is read, or does not say its length, is bounded all the same.
-    File::open(path)?.take(MOST.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST {
-        return Err(TextError::TooLong);
-    }
-    understand(bytes)
+    Ok(File::open(path)?)
 }
+
+/// How to save a file that is not UTF-8.
+pub(crate) const SAVE_AS_UTF8: &str =
+    "save the file as UTF-8 (in Excel: \"CSV UTF-8\"; in a shell: `iconv -f LATIN1 -t UTF-8`)";
 
 /// Tells of a text that is not UTF-8, at its place in the file.
 pub(crate) fn not_utf8(path: &Path, text: &str, at: usize, problems: &mut Problems) {
     let source = problems.add_source(path, text);
     let place = problems.place(source, at..at.saturating_add(char::REPLACEMENT_CHARACTER.len_utf8()));
-    let help = "save the file as UTF-8 (in Excel: \"CSV UTF-8\"; in a shell: `iconv -f LATIN1 -t UTF-8`)";
-    problems.error(place, "this file is not UTF-8", "not a character in UTF-8", help);
+    problems.error(place, "this file is not UTF-8", "not a character in UTF-8", SAVE_AS_UTF8);
 }
 
 fn understand(bytes: Vec<u8>) -> Result<String, TextError> {

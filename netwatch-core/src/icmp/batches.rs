@@ -1,5 +1,6 @@
 //! The slices under way inside the engine, and their results on the way out: gathered, and told 20 times a second at most.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::handover::Results;
@@ -13,6 +14,8 @@ const TELLING: Duration = Duration::from_millis(50);
 pub(super) struct Batches {
     batches: Vec<Option<Batch>>,
     free: Vec<u32>,
+    /// The place of each number.
+    places: HashMap<u64, u32>,
     /// Batches with something to tell.
     news: Vec<u32>,
     told: Option<Mono>,
@@ -46,6 +49,7 @@ impl Batches {
         if let Some(place) = self.batches.get_mut(index as usize) {
             *place = Some(batch);
         }
+        self.places.insert(number, index);
         index
     }
 
@@ -68,11 +72,11 @@ impl Batches {
 
     /// Forgets the slice of this number; its place and slots, so that the checks there can be forgotten too.
     pub(super) fn cancel(&mut self, number: u64) -> Option<(u32, Vec<u32>)> {
-        let is_it = |batch: &Option<Batch>| batch.as_ref().is_some_and(|batch| batch.number == number);
-        let place = self.batches.iter().position(is_it)?;
-        let batch = self.batches.get_mut(place)?.take()?;
-        let index = u32::try_from(place).ok()?;
-        self.news.retain(|news| *news != index);
+        let index = self.places.remove(&number)?;
+        let batch = self.batches.get_mut(index as usize)?.take()?;
+        if batch.has_news {
+            self.news.retain(|news| *news != index);
+        }
         self.free.push(index);
         Some((index, batch.slots))
     }
@@ -88,7 +92,7 @@ impl Batches {
             return;
         }
         self.told = Some(now);
-        let Batches { batches, free, news, .. } = self;
+        let Batches { batches, free, news, places, .. } = self;
         news.retain(|index| {
             let Some(place) = batches.get_mut(*index as usize) else { return false };
             let Some(batch) = place else { return false };
@@ -97,6 +101,7 @@ impl Batches {
             }
             batch.has_news = false;
             if batch.left == 0 {
+                places.remove(&batch.number);
                 *place = None;
                 free.push(*index);
             }
@@ -106,5 +111,44 @@ impl Batches {
 
     fn batch(&mut self, index: u32) -> Option<&mut Batch> {
         self.batches.get_mut(index as usize)?.as_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::handover::{Command, handover};
+    use super::*;
+    use crate::model::{Cause, TargetId};
+
+    /// The results of a slice that nobody waits for.
+    fn results(numbers: usize) -> Vec<Results> {
+        let (asking, inbox) = handover().unwrap();
+        let tickets: Vec<_> = (0..numbers).map(|_| asking.submit(&[])).collect();
+        drop(tickets);
+        let submitted = inbox.commands.try_iter().filter_map(|command| match command {
+            Command::Submit(submission) => Some(submission.results),
+            _ => None,
+        });
+        submitted.collect()
+    }
+
+    #[test]
+    fn slices_end_and_are_forgotten_each_by_its_number() {
+        let mut batches = Batches::default();
+        for (number, results) in results(10_000).into_iter().enumerate() {
+            let index = batches.open(number as u64, results, 1);
+            batches.occupies(index, number as u32);
+        }
+        for number in (0..10_000).rev().step_by(2) {
+            assert_eq!(batches.cancel(number), Some((number as u32, vec![number as u32])));
+            assert_eq!(batches.cancel(number), None);
+        }
+        for index in (0..10_000).step_by(2) {
+            let sample = Sample::unknown(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, 1, Cause::NoResult);
+            batches.finished(index, CheckId::new(0), sample);
+        }
+        batches.tell(Mono::ZERO);
+        assert!(batches.places.is_empty() && batches.batches.iter().all(Option::is_none));
+        assert_eq!((batches.free.len(), batches.news.len()), (10_000, 0));
     }
 }

@@ -18,8 +18,42 @@ pub(super) fn boot() -> Mono {
 /// Monotonic and wall clock, as close together as can be.
 pub(super) fn both() -> Reading {
     let before = mono();
-    let real = nanos(clock_gettime(ClockId::Realtime));
+    let real = shown(nanos(clock_gettime(ClockId::Realtime)));
     Reading { before, real, after: mono() }
+}
+
+/// What the wall clock showed when the kernel says that it showed `real` nanoseconds since the UNIX epoch: the same, unless a test
+/// has set it. All of the kernel's stamps go through this.
+pub(super) fn shown(real: i64) -> i64 {
+    #[cfg(feature = "test-util")]
+    return seam::shown(real);
+    #[cfg(not(feature = "test-util"))]
+    real
+}
+
+/// Lets a test set the wall clock for this process only, as faithfully as `settimeofday` does: what was stamped before keeps
+/// its stamp.
+#[cfg(feature = "test-util")]
+pub(crate) mod seam {
+    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+    static BEFORE: AtomicI64 = AtomicI64::new(0);
+    static SINCE: AtomicI64 = AtomicI64::new(i64::MIN);
+    static AFTER: AtomicI64 = AtomicI64::new(0);
+
+    /// Moves the wall clock by so many nanoseconds.
+    pub(crate) fn shift(by: i64) {
+        let now = super::nanos(rustix::time::clock_gettime(rustix::time::ClockId::Realtime));
+        let before = AFTER.load(Relaxed);
+        BEFORE.store(before, Relaxed);
+        SINCE.store(now, Relaxed);
+        AFTER.store(before.saturating_add(by), Relaxed);
+    }
+
+    pub(super) fn shown(real: i64) -> i64 {
+        let shift = if real < SINCE.load(Relaxed) { &BEFORE } else { &AFTER };
+        real.saturating_add(shift.load(Relaxed))
+    }
 }
 
 fn nanos(time: Timespec) -> i64 {

@@ -70,9 +70,10 @@ pub(super) enum Count {
 pub(super) struct Tally([AtomicU64; 17]);
 
 impl Tally {
+    /// Only the engine's thread adds, so no other addition can come in between, and the bus need not be locked for it.
     pub(super) fn add(&self, count: Count, by: u64) {
         if let Some(cell) = self.0.get(count as usize) {
-            cell.fetch_add(by, Ordering::Relaxed);
+            cell.store(cell.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The engine's thread: one loop that receives, settles, sends and sleeps, and waits for nothing but the network.
 //!
-//! The order matters: everything that has arrived is judged, by the kernel's stamps, before a timeout is taken for a loss. So
+//! It wakes up for what is to be sent and for what was handed over; at rates worth speaking of it never does for a reply, because
+//! the kernel stamps those (`tempo` has the rules). The order matters: everything that has arrived is judged, by the kernel's stamps, before a timeout is taken for a loss. So
 //! a loop that comes late, or a process that was stopped, loses no reply that the kernel had already received.
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 
+use super::accuracy::Instrument;
 use super::batches::Batches;
 use super::clock;
 use super::counters::{Count, Tally};
@@ -20,6 +22,7 @@ use super::pacer::Pacer;
 use super::pulse::{Pulse, STALL};
 use super::stamps::Clocks;
 use super::sys;
+use super::tempo::{self, DRAIN_AFTER, Rate};
 use super::wheel::Wheel;
 use crate::model::{Cause, Mono, Sample};
 
@@ -27,6 +30,8 @@ use crate::model::{Cause, Mono, Sample};
 const GRACE: Duration = Duration::from_millis(10);
 /// The longest sleep while an echo is under way: an interruption is noticed within this and the next.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+/// The longest that sending goes on before timeouts and what was handed over have their turn.
+const LONGEST_TURN: Duration = Duration::from_millis(5);
 
 pub(super) struct Engine {
     inbox: Inbox,
@@ -40,12 +45,24 @@ pub(super) struct Engine {
     stalls: Doubts,
     pub(super) clocks: Clocks,
     tally: Arc<Tally>,
+    instrument: Arc<Instrument>,
     touched: Vec<u32>,
-    due: Vec<(Mono, u32)>,
+    due: Vec<u32>,
+    rate: Rate,
+    /// When sending began the last time.
+    sent: Mono,
+    /// Packets read since the last sleep.
+    received: usize,
 }
 
 impl Engine {
-    pub(super) fn new(inbox: Inbox, lanes: [Option<Lane>; 2], tally: Arc<Tally>, seed: u32) -> Engine {
+    pub(super) fn new(
+        inbox: Inbox,
+        lanes: [Option<Lane>; 2],
+        tally: Arc<Tally>,
+        instrument: Arc<Instrument>,
+        seed: u32,
+    ) -> Engine {
         let reading = clock::both();
         Engine {
             inbox,
@@ -58,8 +75,12 @@ impl Engine {
             stalls: Doubts::default(),
             clocks: Clocks::new(reading),
             tally,
+            instrument,
             touched: Vec::new(),
             due: Vec::new(),
+            rate: Rate::new(reading.after),
+            sent: Mono::ZERO,
+            received: 0,
         }
     }
 
@@ -82,8 +103,9 @@ impl Engine {
                 self.stalls.add(drained, now, Cause::Stalled);
                 self.settle(now);
             }
+            self.tend_canaries();
             self.send();
-            self.batches.tell(clock::mono());
+            self.batches.tell(now);
             if self.inflight.is_idle() {
                 drained = clock::mono();
             }
@@ -117,10 +139,10 @@ impl Engine {
     }
 
     fn accept(&mut self, submission: Submission) {
-        let Submission { number, checks, results } = submission;
-        let batch = self.batches.open(number, results, checks.len());
-        for check in &checks {
-            let lane = usize::from(check.address.ip().to_canonical().is_ipv6());
+        let Submission { number, asks, results } = submission;
+        let batch = self.batches.open(number, results, asks.len());
+        for check in &asks {
+            let lane = usize::from(check.address.is_ipv6());
             let slot = if self.lanes.get(lane).is_some_and(Option::is_some) {
                 self.inflight.begin(check, batch).ok_or(Cause::NotSent)
             } else {
@@ -132,7 +154,7 @@ impl Engine {
                     self.pacer.plan(slot, check.at);
                 }
                 Err(cause) => {
-                    let sample = Sample::unknown(check.target, check.at, clock::mono(), check.settings.pings, cause);
+                    let sample = Sample::unknown(check.target, check.at, clock::mono(), check.manner.pings, cause);
                     self.batches.finished(batch, check.id, sample);
                 }
             }
@@ -151,28 +173,40 @@ impl Engine {
 
     /// Judges all that has arrived; `false` if there may be more.
     fn receive(&mut self) -> bool {
-        let Engine { lanes, inflight, clocks, tally, touched, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, touched };
+        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
         let mut is_all = true;
         for lane in lanes.iter_mut().flatten() {
             is_all &= lane.receive(&mut desk);
         }
-        self.conclude();
+        // What has arrived brings no timeout nearer.
+        while let Some(slot) = self.touched.pop() {
+            self.finish(slot);
+        }
         is_all
     }
 
     /// Settles the echoes whose timeout ended before `now`, which is before everything that has arrived was judged.
     fn settle(&mut self, now: Mono) {
+        let until = now.minus(GRACE);
         self.timeouts.take(now, &mut self.due);
-        for lane in self.lanes.iter_mut().flatten() {
-            if !self.due.is_empty() || now.since(lane.looked()) >= LONGEST_SLEEP {
+        let mut is_ending = [false; 2];
+        for slot in &self.due {
+            let is_over = self.inflight.deadline(*slot).is_some_and(|deadline| deadline <= until);
+            if let Some(place) = self.inflight.is_v6(*slot).and_then(|v6| is_ending.get_mut(usize::from(v6))) {
+                *place |= is_over;
+            }
+        }
+        for (lane, is_ending) in self.lanes.iter_mut().zip(is_ending) {
+            let Some(lane) = lane else { continue };
+            if is_ending || now.since(lane.looked()) >= LONGEST_SLEEP {
                 lane.look_for_overflow(clock::mono(), &self.tally);
             }
         }
-        while let Some((_, slot)) = self.due.pop() {
+        while let Some(slot) = self.due.pop() {
             let lane = self.inflight.is_v6(slot).and_then(|v6| self.lanes.get(usize::from(v6))?.as_ref());
             let (stalls, overflows) = (&self.stalls, lane.map(|lane| &lane.overflows));
-            self.inflight.expire(slot, now.minus(GRACE), |sent, deadline| {
+            self.inflight.expire(slot, until, |sent, deadline| {
                 stalls.about(sent, deadline).or_else(|| overflows?.about(sent, deadline))
             });
             self.touched.push(slot);
@@ -180,37 +214,61 @@ impl Engine {
         self.conclude();
     }
 
-    /// Sends what is due, in batches, and looks for replies between them.
+    /// While anything is under way, this machine asks itself too.
+    fn tend_canaries(&mut self) {
+        if self.inflight.is_idle() {
+            return;
+        }
+        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+        for lane in lanes.iter_mut().flatten() {
+            lane.tend_canary(&mut desk);
+        }
+    }
+
+    /// Sends what is due, in chunks, and looks for replies between them. What it does not get done in its time has to wait for
+    /// the next turn, so that nothing else waits for ever.
     fn send(&mut self) {
+        let begin = clock::mono();
+        let mut sent = 0;
+        self.rate.add(begin, 0);
+        let chunk = tempo::chunk(self.rate.pps());
         loop {
             let now = clock::mono();
-            let mut any = false;
-            while !self.lanes.iter().flatten().any(Lane::is_full)
-                && let Some((planned, slot)) = self.pacer.pop(now)
+            let mut taken = 0;
+            while taken < chunk
+                && let Some((planned, slot)) = self.pacer.pop(now, |slot| self.inflight.next_departure(slot))
             {
-                any = true;
-                if self.inflight.next_departure(slot) == Some(planned) {
-                    self.load(slot, planned, now);
-                }
+                taken += 1;
+                self.load(slot, planned, now);
             }
-            if !any {
+            if taken == 0 {
                 return;
             }
-            let Engine { lanes, inflight, clocks, tally, touched, .. } = self;
-            let mut desk = Desk { inflight, clocks, tally, touched };
+            self.sent = begin;
+            self.rate.add(now, taken);
+            let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
+            let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
             for lane in lanes.iter_mut().flatten() {
                 lane.send(&mut desk);
             }
             self.conclude();
-            self.beat(Mono::ZERO);
-            self.receive();
-            self.beat(Mono::ZERO);
+            sent += taken;
+            if sent >= DRAIN_AFTER {
+                sent = 0;
+                self.beat(Mono::ZERO);
+                self.receive();
+                self.beat(Mono::ZERO);
+            }
+            if now.since(begin) > LONGEST_TURN {
+                return;
+            }
         }
     }
 
     fn load(&mut self, slot: u32, planned: Mono, now: Mono) {
-        let Some(echo) = self.inflight.depart(slot) else { return };
-        if let Some(next) = self.inflight.next_departure(slot) {
+        let Some((echo, next)) = self.inflight.depart(slot, planned) else { return };
+        if let Some(next) = next {
             self.pacer.plan(slot, next);
         }
         let lane = self.lanes.get_mut(usize::from(echo.to.is_ipv6())).and_then(Option::as_mut);
@@ -225,45 +283,69 @@ impl Engine {
     /// Puts the timers of the touched slots right, and takes out the checks that have finished.
     fn conclude(&mut self) {
         while let Some(slot) = self.touched.pop() {
-            if let Some(finished) = self.inflight.finish(slot) {
-                self.timeouts.disarm(slot);
-                self.pacer.forget(slot);
-                self.batches.finished(finished.batch, finished.check, finished.sample);
-            } else if !self.timeouts.is_armed(slot)
+            if !self.finish(slot)
                 && let Some(deadline) = self.inflight.deadline(slot)
             {
-                self.timeouts.arm(slot, Wheel::not_before(deadline.plus(GRACE)));
+                // A timer that comes too early is armed again: most echoes are answered by then, and need none of their own.
+                let at = Wheel::not_before(deadline.plus(GRACE));
+                if !self.timeouts.is_armed_by(slot, at) {
+                    self.timeouts.arm(slot, at);
+                }
             }
         }
+    }
+
+    /// Takes the check out of the slot if it has finished.
+    fn finish(&mut self, slot: u32) -> bool {
+        let Some(finished) = self.inflight.finish(slot) else { return false };
+        self.timeouts.disarm(slot);
+        self.batches.finished(finished.batch, finished.check, finished.sample);
+        true
     }
 
     /// Sleeps until something is due, has arrived or was handed over; when it meant to wake up.
     fn sleep(&mut self) -> Option<Mono> {
         let now = clock::mono();
-        let longest = (!self.inflight.is_idle()).then(|| now.plus(LONGEST_SLEEP));
-        let wakes = [self.pacer.next(), self.timeouts.next(), self.batches.next(), longest];
+        self.rate.add(now, 0);
+        let (pps, received) = (self.rate.pps(), std::mem::take(&mut self.received));
+        let (inflight, is_busy) = (&self.inflight, !self.inflight.is_idle());
+        let next = self.pacer.next(now, |slot| inflight.next_departure(slot));
+        let listens = !is_busy || tempo::listens(pps, received);
+        let patience = if listens { Duration::ZERO } else { tempo::patience(pps, received) };
+        let longest = if listens { LONGEST_SLEEP } else { patience.min(LONGEST_SLEEP) };
+        let wakes = [
+            next.map(|next| tempo::wake(next, self.sent)),
+            // Whatever wakes the engine next, it looks at the timeouts too.
+            self.timeouts.next().map(|timeout| timeout.plus(patience)),
+            self.batches.next(),
+            is_busy.then(|| now.plus(longest)),
+        ];
         let wake = wakes.into_iter().flatten().min();
+        if wake.is_some_and(|wake| wake <= now) {
+            return wake.map(|_| now);
+        }
         let timeout = wake.map(|wake| timespec(wake.since(now)));
         let bell = Arc::clone(&self.inbox.bell);
         let wait = |fds: &mut [PollFd<'_>]| {
             // An interrupted or refused poll is a short sleep; the loop looks for everything anyway.
             let _ = poll(fds, timeout.as_ref());
+            fds.first().is_some_and(|bell| !bell.revents().is_empty())
         };
         let bell_fd = PollFd::new(&*bell, PollFlags::IN);
-        match &self.lanes {
-            [Some(v4), Some(v6)] => wait(&mut [
-                bell_fd,
-                PollFd::from_borrowed_fd(v4.receiver(), PollFlags::IN),
-                PollFd::from_borrowed_fd(v6.receiver(), PollFlags::IN),
-            ]),
-            [Some(one), None] | [None, Some(one)] => {
-                wait(&mut [bell_fd, PollFd::from_borrowed_fd(one.receiver(), PollFlags::IN)]);
-            }
-            [None, None] => wait(&mut [bell_fd]),
+        let has_rung = match &self.lanes {
+            [Some(v4), Some(v6)] if listens => wait(&mut [bell_fd, readable(v4), readable(v6)]),
+            [Some(one), None] | [None, Some(one)] if listens => wait(&mut [bell_fd, readable(one)]),
+            _ => wait(&mut [bell_fd]),
+        };
+        if has_rung {
+            let _ = rustix::io::read(&*bell, &mut [0; 8]);
         }
-        let _ = rustix::io::read(&*bell, &mut [0; 8]);
-        wake.map(|wake| wake.max(now))
+        wake
     }
+}
+
+fn readable(lane: &Lane) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(lane.receiver(), PollFlags::IN)
 }
 
 fn timespec(duration: Duration) -> Timespec {

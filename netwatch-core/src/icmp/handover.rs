@@ -3,6 +3,7 @@
 //! A slice costs one message and one wake of the engine; results come back in groups, so that the asking task is
 //! woken 20 times a second at most. Nothing here belongs to an executor.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +12,8 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
-use crate::model::Sample;
+use super::manner::Manner;
+use crate::model::{Mono, Sample, TargetId};
 use crate::probe::{Check, CheckId};
 
 /// What the engine is told.
@@ -27,8 +29,29 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) number: u64,
-    pub(super) checks: Vec<Check>,
+    pub(super) asks: Vec<Ask>,
     pub(super) results: Results,
+}
+
+/// What the engine needs of a check.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    pub(super) id: CheckId,
+    pub(super) target: TargetId,
+    /// Never an IPv4-mapped one.
+    pub(super) address: SocketAddr,
+    pub(super) at: Mono,
+    pub(super) manner: Manner,
+}
+
+impl Ask {
+    pub(super) fn of(check: &Check) -> Ask {
+        let mut address = SocketAddr::new(check.address.ip().to_canonical(), 0);
+        if let (SocketAddr::V6(ours), SocketAddr::V6(given)) = (&mut address, check.address) {
+            ours.set_scope_id(given.scope_id());
+        }
+        Ask { id: check.id, target: check.target, address, at: check.at, manner: Manner::of(&check.settings) }
+    }
 }
 
 /// The asking side.
@@ -61,7 +84,8 @@ impl Handover {
         let shared = Arc::new(Shared::default());
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let results = Results(Arc::clone(&shared));
-        self.tell(Command::Submit(Submission { number, checks: checks.to_vec(), results }));
+        let asks = checks.iter().map(Ask::of).collect();
+        self.tell(Command::Submit(Submission { number, asks, results }));
         Ticket { handover: self, shared, number, is_over: false }
     }
 
@@ -93,7 +117,7 @@ impl Ticket<'_> {
         self.shared.waker.register(context.waker());
         // Looked at first: what was finished before the end is in `samples` by then.
         self.is_over = self.shared.is_over.load(Ordering::Acquire);
-        into.append(&mut self.shared.lock());
+        hand_on(&mut self.shared.lock(), into);
         if self.is_over || !into.is_empty() { Poll::Ready(self.is_over) } else { Poll::Pending }
     }
 }
@@ -118,7 +142,7 @@ impl Results {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        finished.append(samples);
+        hand_on(samples, &mut finished);
         drop(finished);
         self.0.waker.wake();
         true
@@ -129,6 +153,15 @@ impl Drop for Results {
     fn drop(&mut self) {
         self.0.is_over.store(true, Ordering::Release);
         self.0.waker.wake();
+    }
+}
+
+/// Moves the samples on, with the room they are in where that is possible: none is kept for a burst that is over.
+fn hand_on(from: &mut Vec<(CheckId, Sample)>, to: &mut Vec<(CheckId, Sample)>) {
+    if to.is_empty() {
+        *to = std::mem::take(from);
+    } else {
+        to.append(&mut std::mem::take(from));
     }
 }
 

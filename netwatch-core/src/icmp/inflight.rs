@@ -9,11 +9,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::cookie::Stamp;
+use super::handover::Ask;
 use super::keys::{EchoKey, MOST_SLOTS};
-use super::slot::{EchoState, Slot};
+use super::manner::{Manner, Manners};
+use super::slot::Slot;
 use super::stamps::Arrival;
+use super::state::EchoState;
 use crate::model::{Cause, Echo, Loss, Mono, PayloadRule, Rtt, Sample};
-use crate::probe::{Check, CheckId};
+use crate::probe::CheckId;
 
 const NO_HOME: u32 = u32::MAX;
 
@@ -21,6 +24,7 @@ const NO_HOME: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct InFlight {
     slots: Vec<Slot>,
+    manners: Manners,
     /// The home of each target, by its place in the plan.
     homes: Vec<u32>,
     /// Spare slots, the longest unused first.
@@ -55,7 +59,14 @@ pub(super) struct Finished {
 impl InFlight {
     /// No check under way. Generations and counters begin somewhere near `seed`, a random number.
     pub(super) fn new(seed: u32) -> InFlight {
-        InFlight { slots: Vec::new(), homes: Vec::new(), spare: VecDeque::new(), live: 0, seed }
+        InFlight {
+            slots: Vec::new(),
+            manners: Manners::default(),
+            homes: Vec::new(),
+            spare: VecDeque::new(),
+            live: 0,
+            seed,
+        }
     }
 
     /// Whether any check is under way.
@@ -64,35 +75,45 @@ impl InFlight {
     }
 
     /// Gives the check a slot; `None` if a million checks are under way.
-    pub(super) fn begin(&mut self, check: &Check, batch: u32) -> Option<u32> {
-        let index = self.free_slot(check.target.index())?;
-        self.slots.get_mut(index as usize)?.begin(check, batch);
+    pub(super) fn begin(&mut self, ask: &Ask, batch: u32) -> Option<u32> {
+        let index = self.free_slot(ask.target.index())?;
+        let slot = self.slots.get_mut(index as usize)?;
+        let manner = self.manners.hold(ask.manner);
+        self.manners.release(slot.manner);
+        slot.begin(ask, batch, manner, ask.manner.pings);
         self.live += 1;
         Some(index)
     }
 
     /// When the next echo of the check in this slot is to leave; `None` if all have.
     pub(super) fn next_departure(&self, slot: u32) -> Option<Mono> {
-        let slot = self.live_slot(slot)?;
-        (slot.begun < slot.pings).then(|| slot.planned(slot.begun))
+        let (slot, manner) = self.live_slot(slot)?;
+        (slot.begun < manner.pings).then(|| slot.planned(slot.begun, manner))
     }
 
-    /// Takes the next echo of the check in this slot.
-    pub(super) fn depart(&mut self, index: u32) -> Option<Departure> {
-        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.live && slot.begun < slot.pings)?;
+    /// Takes the next echo of the check in this slot, if that is the one planned for `planned`; and when the one after it is to
+    /// leave.
+    pub(super) fn depart(&mut self, index: u32, planned: Mono) -> Option<(Departure, Option<Mono>)> {
+        let InFlight { slots, manners, .. } = self;
+        let slot = slots.get_mut(index as usize).filter(|slot| slot.live)?;
+        let manner = manners.get(slot.manner)?;
         let ping = slot.begun;
+        if ping >= manner.pings || slot.planned(ping, manner) != planned {
+            return None;
+        }
         slot.begun += 1;
-        Some(Departure {
-            stamp: Stamp { key: slot.key(index, ping), generation: slot.generation, ping },
-            to: slot.address,
-        })
+        let next = (slot.begun < manner.pings).then(|| slot.planned(slot.begun, manner));
+        let stamp = Stamp { key: slot.key(index, ping), generation: slot.generation, ping };
+        Some((Departure { stamp, to: slot.address() }, next))
     }
 
     /// The echo left at `sent`. `fate` is what it is if nothing comes: lost, or already doubtful.
     pub(super) fn sent(&mut self, index: u32, ping: u16, sent: Mono, fate: Echo) {
-        let Some(slot) = self.slots.get_mut(index as usize) else { return };
-        let late = sent.since(slot.planned(ping));
-        let late = u32::try_from(late.as_nanos()).unwrap_or(u32::MAX);
+        let InFlight { slots, manners, .. } = self;
+        let Some(slot) = slots.get_mut(index as usize) else { return };
+        let Some(manner) = manners.get(slot.manner) else { return };
+        let late = sent.nanos_since(slot.planned(ping, manner));
+        let late = u32::try_from(late).unwrap_or(u32::MAX);
         slot.set(ping, EchoState::Waiting { late, fate });
     }
 
@@ -105,52 +126,59 @@ impl InFlight {
 
     /// When the first timeout of the check in this slot ends; `None` if no echo is waiting.
     pub(super) fn deadline(&self, slot: u32) -> Option<Mono> {
-        let slot = self.live_slot(slot)?;
-        let first = slot.oldest();
-        slot.sent_at(first).map(|sent| sent.plus(slot.timeout))
+        let (slot, manner) = self.live_slot(slot)?;
+        slot.sent_at(slot.oldest(), manner).map(|sent| sent.plus_nanos(manner.timeout))
     }
 
     /// Whether the check in this slot goes to an IPv6 address.
     pub(super) fn is_v6(&self, slot: u32) -> Option<bool> {
-        self.live_slot(slot).map(|slot| slot.address.is_ipv6())
+        self.live_slot(slot).map(|(slot, _)| slot.is_v6())
     }
 
     /// Whether the echo with this key still waits for its reply.
     pub(super) fn is_waiting(&self, key: EchoKey) -> bool {
-        let Some(slot) = self.live_slot(key.slot()) else { return false };
-        slot.ping_of(key).is_some_and(|ping| matches!(slot.echo(ping), EchoState::Waiting { .. }))
+        self.live_slot(key.slot()).is_some_and(|(slot, _)| slot.is_waiting(key))
     }
 
-    /// Where the last check in the slot of this key went, if the key can be one of its echoes.
+    /// Where the last check in the slot of this key went, if the key is certain to be that of one of its echoes.
     pub(super) fn whose(&self, key: EchoKey) -> Option<(Stamp, SocketAddr, PayloadRule)> {
         let slot = self.slots.get(key.slot() as usize)?;
         let ping = slot.ping_of(key)?;
-        Some((Stamp { key, generation: slot.generation, ping }, slot.address, slot.rule))
+        let rule = self.manners.get(slot.manner)?.rule;
+        Some((Stamp { key, generation: slot.generation, ping }, slot.address(), rule))
+    }
+
+    /// Where the last check in this slot went.
+    pub(super) fn address(&self, slot: u32) -> Option<SocketAddr> {
+        self.slots.get(slot as usize).map(Slot::address)
     }
 
     /// A reply that proved to be ours. `arrival` tells when it came, given when the echo was sent. One that seems late only
     /// because nobody knows when it came makes its echo doubtful.
     pub(super) fn answer(&mut self, stamp: Stamp, arrival: impl FnOnce(Mono) -> Arrival) -> Answer {
-        let Some(slot) = self.slots.get_mut(stamp.key.slot() as usize) else { return Answer::Late };
+        let InFlight { slots, manners, .. } = self;
+        let Some(slot) = slots.get_mut(stamp.key.slot() as usize) else { return Answer::Late };
         if stamp.generation != slot.generation {
             let previous = stamp.generation.wrapping_add(1) == slot.generation;
             return if previous && slot.was_answered(stamp.ping) { Answer::Duplicate } else { Answer::Late };
         }
-        match *slot.echo(stamp.ping) {
+        match slot.echo(stamp.ping) {
             EchoState::Waiting { .. } if slot.live => {}
             EchoState::Done(Echo::Reply(_)) => return Answer::Duplicate,
             _ => return Answer::Late,
         }
-        let Some(sent) = slot.sent_at(stamp.ping) else { return Answer::Late };
+        let Some(manner) = manners.get(slot.manner) else { return Answer::Late };
+        let Some(sent) = slot.sent_at(stamp.ping, manner) else { return Answer::Late };
         let Arrival { at: arrived, is_known } = arrival(sent);
-        if arrived.since(sent) > slot.timeout {
+        if arrived.nanos_since(sent) > manner.timeout {
             if !is_known {
                 slot.doubt(stamp.ping, Cause::Stalled);
             }
             return Answer::Late;
         }
-        slot.last_reply = slot.last_reply.max(Some(arrived));
-        slot.settle(stamp.ping, Echo::Reply(Rtt::from_duration(arrived.since(sent))), arrived);
+        slot.replied(arrived);
+        let rtt = if is_known { Rtt::from_duration(arrived.since(sent)) } else { Rtt::UNMEASURED };
+        slot.settle(stamp.ping, Echo::Reply(rtt), arrived);
         Answer::Counted
     }
 
@@ -165,11 +193,13 @@ impl InFlight {
     /// Settles the echoes of this slot whose timeout ended before `until`. `doubt` names the reason, if there is one, why
     /// the reply to an echo that waited from the first instant to the second may have been missed here.
     pub(super) fn expire(&mut self, index: u32, until: Mono, doubt: impl Fn(Mono, Mono) -> Option<Cause>) {
-        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.live) else { return };
+        let InFlight { slots, manners, .. } = self;
+        let Some(slot) = slots.get_mut(index as usize).filter(|slot| slot.live) else { return };
+        let Some(manner) = manners.get(slot.manner) else { return };
         for ping in slot.oldest()..slot.begun {
-            let EchoState::Waiting { fate, .. } = *slot.echo(ping) else { continue };
-            let Some(sent) = slot.sent_at(ping) else { continue };
-            let deadline = sent.plus(slot.timeout);
+            let EchoState::Waiting { fate, .. } = slot.echo(ping) else { continue };
+            let Some(sent) = slot.sent_at(ping, manner) else { continue };
+            let deadline = sent.plus_nanos(manner.timeout);
             if deadline > until {
                 break;
             }
@@ -183,8 +213,13 @@ impl InFlight {
 
     /// Takes the sample out of the slot if every echo of the check is settled.
     pub(super) fn finish(&mut self, index: u32) -> Option<Finished> {
-        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.live && slot.settled == slot.pings)?;
-        let finished = Finished { batch: slot.batch, check: slot.check, sample: slot.sample() };
+        let InFlight { slots, manners, .. } = self;
+        let slot = slots.get_mut(index as usize).filter(|slot| slot.live)?;
+        let pings = manners.get(slot.manner)?.pings;
+        if slot.oldest() < pings {
+            return None;
+        }
+        let finished = Finished { batch: slot.batch, check: slot.check, sample: slot.finish(pings) };
         self.release(index);
         Some(finished)
     }
@@ -198,8 +233,9 @@ impl InFlight {
         ours
     }
 
-    fn live_slot(&self, index: u32) -> Option<&Slot> {
-        self.slots.get(index as usize).filter(|slot| slot.live)
+    fn live_slot(&self, index: u32) -> Option<(&Slot, &Manner)> {
+        let slot = self.slots.get(index as usize).filter(|slot| slot.live)?;
+        Some((slot, self.manners.get(slot.manner)?))
     }
 
     fn release(&mut self, index: u32) {

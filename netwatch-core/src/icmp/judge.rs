@@ -37,7 +37,8 @@ impl Judge<'_> {
             if key != Some(stamp.key) {
                 return (Count::WrongIdentifier, None);
             }
-            if let Some((_, to, _)) = self.inflight.whose(stamp.key)
+            if from.is_ipv6()
+                && let Some(to) = self.inflight.address(stamp.key.slot())
                 && to.ip() == from.ip()
                 && !same_zone(to, from)
             {
@@ -79,14 +80,19 @@ impl Judge<'_> {
 
     /// The same, from the parts that a ping socket's error queue gives.
     pub(super) fn error(&mut self, wire: WireKey, to: IpAddr, quoted: &[u8], loss: Loss) -> Count {
-        let Some((stamp, address, _)) = self.keys.find(wire).and_then(|key| self.inflight.whose(key)) else {
-            return Count::ErrorsUnmatched;
-        };
-        let payload = self.cookies.seal(stamp, address.ip());
+        let to = to.to_canonical();
         let quoted = quoted.get(..PAYLOAD).unwrap_or(quoted);
-        if address.ip() != to.to_canonical() || !payload.starts_with(quoted) {
-            return Count::ErrorsUnmatched;
-        }
+        let Some(key) = self.keys.find(wire) else { return Count::ErrorsUnmatched };
+        let stamp = match self.cookies.open(quoted, to) {
+            // A whole payload says itself which echo it was, even where the key alone does not.
+            Some(stamp) => (stamp.key == key).then_some(stamp),
+            None => self
+                .inflight
+                .whose(key)
+                .filter(|(stamp, address, _)| address.ip() == to && self.cookies.seal(*stamp, to).starts_with(quoted))
+                .map(|(stamp, ..)| stamp),
+        };
+        let Some(stamp) = stamp else { return Count::ErrorsUnmatched };
         self.inflight.annotate(stamp, loss);
         Count::ErrorsMatched
     }

@@ -1,24 +1,29 @@
 //! The ICMP engine: one thread asks every device, and never invents a loss.
 //!
 //! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
-//! and testable without a network: `wire` and `quote` (bytes), `cookie` and `keys` (whose is it?), `inflight` with `slot`
-//! (what is under way), `judge` (does it count?), `pacer` on `wheel` (when), `stamps` (two clocks), `pulse`, `drops` and `doubt` (when
-//! we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
+//! and testable without a network: `wire` and `quote` (bytes), `cookie`, `keys` and `flow` (whose is it?), `inflight` with `slot`,
+//! `state` and `manner` (what is under way), `judge` (does it count?), `tempo` and `pacer` on `wheel` (when), `stamps` (two clocks),
+//! `pulse`, `drops` and `doubt` (when we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
+mod accuracy;
 mod batches;
-mod clock;
+mod canary;
+pub(crate) mod clock;
 mod cookie;
 mod counters;
+mod departures;
 mod doubt;
 mod drops;
 mod engine;
 #[cfg(feature = "test-util")]
 pub mod exposed;
+mod flow;
 mod handover;
 mod inflight;
 mod judge;
 mod keys;
 mod lane;
+mod manner;
 mod options;
 mod pacer;
 mod pulse;
@@ -26,9 +31,12 @@ mod quote;
 mod slot;
 mod socket;
 mod stamps;
+mod state;
 mod sys;
+mod tempo;
 #[cfg(test)]
 mod tests;
+mod transmit;
 mod wheel;
 mod wire;
 
@@ -39,6 +47,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 
+pub use accuracy::Accuracy;
 pub use counters::Counters;
 pub use options::{IcmpOptions, OpenError};
 pub use socket::SocketKind;
@@ -64,7 +73,9 @@ use crate::probe::{Check, CheckId, Probe, Report};
 pub struct IcmpProbe {
     handover: handover::Handover,
     tally: Arc<counters::Tally>,
+    instrument: Arc<accuracy::Instrument>,
     kinds: [Option<SocketKind>; 2],
+    buffers: [Option<usize>; 2],
     thread: Option<JoinHandle<()>>,
 }
 
@@ -76,6 +87,7 @@ impl IcmpProbe {
     pub fn open(options: IcmpOptions) -> Result<IcmpProbe, OpenError> {
         let channels = options::open_channels(&options)?;
         let kinds = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.kind));
+        let buffers = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.receive_buffer()));
         let [k0, k1, veils] = random().map_err(OpenError::NotStarted)?;
         let (cookies, seed) = (cookie::Cookies::new([k0, k1]), veils as u32);
         let now = clock::mono();
@@ -83,16 +95,23 @@ impl IcmpProbe {
         let tally = Arc::new(counters::Tally::default());
         let (handover, inbox) = handover::handover().map_err(OpenError::NotStarted)?;
         let shared = Arc::clone(&tally);
+        let instrument = Arc::new(accuracy::Instrument::new(now));
+        let told = Arc::clone(&instrument);
         let thread = std::thread::Builder::new()
             .name("netwatch-icmp".into())
-            .spawn(move || engine::Engine::new(inbox, lanes, shared, seed).run())
+            .spawn(move || engine::Engine::new(inbox, lanes, shared, told, seed).run())
             .map_err(OpenError::NotStarted)?;
-        Ok(IcmpProbe { handover, tally, kinds, thread: Some(thread) })
+        Ok(IcmpProbe { handover, tally, instrument, kinds, buffers, thread: Some(thread) })
     }
 
     /// What was sent and seen since it was opened.
     pub fn counters(&self) -> Counters {
         self.tally.snapshot()
+    }
+
+    /// How true the round-trip times are that it measures.
+    pub fn accuracy(&self) -> Accuracy {
+        self.instrument.snapshot()
     }
 
     /// Whether the engine's thread runs. It ends only by a defect of its own, which it has told on standard error; from then on
@@ -103,11 +122,20 @@ impl IcmpProbe {
 
     /// Which kind of socket serves the family; `None` if none could be opened.
     pub fn socket_kind(&self, family: Family) -> Option<SocketKind> {
-        let [v4, v6] = self.kinds;
-        match family {
-            Family::V4 => v4,
-            Family::V6 => v6,
-        }
+        of(family, self.kinds)
+    }
+
+    /// The receive buffer that the kernel granted the family's socket, in bytes, which may be less than was asked for
+    /// ([`IcmpOptions::receive_buffer`]); `None` if no socket could be opened.
+    pub fn receive_buffer(&self, family: Family) -> Option<usize> {
+        of(family, self.buffers)
+    }
+}
+
+fn of<T>(family: Family, [v4, v6]: [Option<T>; 2]) -> Option<T> {
+    match family {
+        Family::V4 => v4,
+        Family::V6 => v6,
     }
 }
 
@@ -141,8 +169,7 @@ impl Probe for IcmpProbe {
             let is_over = poll_fn(|context| ticket.poll(context, &mut finished)).await;
             reported.extend(finished.iter().map(|(id, _)| *id));
             if !finished.is_empty() {
-                out.report(&finished);
-                finished.clear();
+                out.report(&std::mem::take(&mut finished));
             }
             if is_over {
                 break;

@@ -13,13 +13,24 @@ pub struct IcmpOptions {
     /// Receive buffer of each address family, in bytes; default 16 MiB. Without `CAP_NET_ADMIN` the kernel gives no more than
     /// twice `net.core.rmem_max`. A waiting reply takes about 832 bytes of it.
     pub receive_buffer: usize,
+    /// Send buffer of each address family, in bytes; default 1 MiB. It is limited in the same way by `net.core.wmem_max`.
+    pub send_buffer: usize,
     /// Which sockets may be used; default either, raw first.
     pub sockets: Option<SocketKind>,
 }
 
+/// What a small packet takes of a socket's buffer, in bytes: its own and the kernel's.
+const PACKET: f64 = 832.0;
+/// The receive buffer holds the replies of this many seconds, the time for which the engine may be kept from running.
+const STALL: f64 = 0.5;
+/// The send buffer holds the requests of this many seconds: those between two wakes, and those in a device's queue.
+const QUEUE: f64 = 0.02;
+const LEAST_BUFFER: usize = 1 << 20;
+const LARGEST_BUFFER: usize = 64 << 20;
+
 impl Default for IcmpOptions {
     fn default() -> IcmpOptions {
-        IcmpOptions { receive_buffer: 16 << 20, sockets: None }
+        IcmpOptions { receive_buffer: 16 << 20, send_buffer: LEAST_BUFFER, sockets: None }
     }
 }
 
@@ -28,6 +39,21 @@ impl IcmpOptions {
     #[must_use]
     pub fn with_sockets(mut self, kind: SocketKind) -> IcmpOptions {
         self.sockets = Some(kind);
+        self
+    }
+
+    /// The same options with buffers for a plan of so many echoes a second: the receive buffer holds the replies of half a
+    /// second, and has 1 MiB at least and 64 MiB at most.
+    ///
+    /// ```
+    /// use netwatch_core::IcmpOptions;
+    /// // A hundred thousand devices, five echoes each in ten seconds.
+    /// assert_eq!(IcmpOptions::default().with_planned_rate(50_000.0).receive_buffer, 20_800_000);
+    /// ```
+    #[must_use]
+    pub fn with_planned_rate(mut self, echoes_per_second: f64) -> IcmpOptions {
+        let held = |seconds: f64| ((echoes_per_second * PACKET * seconds) as usize).clamp(LEAST_BUFFER, LARGEST_BUFFER);
+        (self.receive_buffer, self.send_buffer) = (held(STALL), held(QUEUE));
         self
     }
 
@@ -87,16 +113,15 @@ struct Refused {
 }
 
 fn open(family: Family, options: &IcmpOptions) -> Result<Channel, Refused> {
-    let buffer = options.receive_buffer;
     let mut refused = Refused { raw: None, ping: None };
     if options.sockets != Some(SocketKind::Ping) {
-        match Channel::raw(family, buffer) {
+        match Channel::raw(family, options) {
             Ok(channel) => return Ok(channel),
             Err(error) => refused.raw = Some(error),
         }
     }
     if options.sockets != Some(SocketKind::Raw) {
-        match Channel::ping(family, buffer) {
+        match Channel::ping(family, options) {
             Ok(channel) => return Ok(channel),
             Err(error) => refused.ping = Some(error),
         }
@@ -120,4 +145,22 @@ fn refusal(v4: Refused, v6: Refused) -> OpenError {
     }
     let last = |refused: Refused| refused.ping.or(refused.raw).unwrap_or_else(not_tried);
     OpenError::NoSocket { v4: last(v4), v6: last(v6) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_follow_the_plan_between_their_bounds() {
+        let mib = |pps: f64| {
+            let options = IcmpOptions::default().with_planned_rate(pps);
+            (options.receive_buffer >> 20, options.send_buffer >> 20)
+        };
+        assert_eq!(mib(0.0), (1, 1));
+        assert_eq!(mib(f64::NAN), (1, 1));
+        assert_eq!(mib(50_000.0), (19, 1));
+        assert_eq!(mib(500_000.0), (64, 7));
+        assert_eq!(mib(f64::INFINITY), (64, 64));
+    }
 }

@@ -1,147 +1,166 @@
-//! One slot of the in-flight table: one check, echo by echo.
+//! One slot of the in-flight table: one check, echo by echo, in 112 bytes.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use super::keys::EchoKey;
-use crate::model::{Cause, Echo, Echoes, Loss, Mono, PayloadRule, Sample, TargetId};
-use crate::probe::{Check, CheckId};
+use super::flow::Flow;
+use super::handover::Ask;
+use super::keys::{EchoKey, KEYS};
+use super::manner::Manner;
+use super::state::{EchoState, Packed};
+use crate::model::{Cause, Echo, Echoes, Loss, Mono, Sample, TargetId};
+use crate::probe::CheckId;
 
-const INLINE: usize = 8;
+/// The echoes of longer checks are kept apart.
+const FEW: usize = 7;
 /// Of the check before, the fate of this many echoes is remembered.
-const REMEMBERED: u16 = 64;
-
-/// How far an echo is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EchoState {
-    /// Not sent yet.
-    Planned,
-    /// Sent `late` nanoseconds after its plan; `fate` is what it becomes if nothing comes.
-    Waiting { late: u32, fate: Echo },
-    /// Settled.
-    Done(Echo),
-}
+const REMEMBERED: u16 = 16;
 
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) address: SocketAddr,
-    pub(super) rule: PayloadRule,
+    /// IPv4 as IPv4-mapped (RFC 4291, 2.5.5.2).
+    ip: Ipv6Addr,
+    scope: u32,
+    pub(super) generation: u32,
+    pub(super) batch: u32,
+    /// The number of its [`Manner`].
+    pub(super) manner: u32,
+    target: TargetId,
+    /// How many echoes were taken out to be sent.
+    pub(super) begun: u16,
+    /// The counter of echo 0 of this check.
+    first: u16,
+    /// The first echo that may be without its result; as many as there are when all have theirs.
+    oldest: u16,
+    /// Which of the first echoes of the check before were answered.
+    answered_before: u16,
+    pub(super) check: CheckId,
+    at: Mono,
+    ended: Mono,
+    last_reply: Mono,
+    has_reply: bool,
     pub(super) live: bool,
     /// Lent out when a target's own slot is busy.
     pub(super) is_spare: bool,
-    pub(super) pings: u16,
-    /// How many echoes were taken out to be sent.
-    pub(super) begun: u16,
-    /// How many echoes have their result.
-    pub(super) settled: u16,
-    /// The counter of echo 0 of this check.
-    first: u16,
-    /// The first echo that may be without its result.
-    oldest: u16,
-    pub(super) generation: u32,
-    pub(super) batch: u32,
-    target: TargetId,
-    pub(super) check: CheckId,
-    at: Mono,
-    spacing: Duration,
-    pub(super) timeout: Duration,
-    ended: Mono,
-    pub(super) last_reply: Option<Mono>,
-    /// Which of the first 64 echoes of the check before were answered.
-    answered_before: u64,
-    few: [EchoState; INLINE],
-    more: Vec<EchoState>,
+    flow: Flow,
+    states: States,
+}
+
+#[derive(Debug)]
+enum States {
+    Few([Packed; FEW]),
+    Many(Box<[Packed]>),
 }
 
 impl Slot {
     pub(super) fn new(seed: u32, is_spare: bool) -> Slot {
         Slot {
-            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            rule: PayloadRule::Strict,
-            live: false,
-            is_spare,
-            pings: 0,
-            begun: 0,
-            settled: 0,
-            first: (seed >> 16) as u16,
-            oldest: 0,
+            ip: Ipv6Addr::UNSPECIFIED,
+            scope: 0,
             generation: seed,
             batch: 0,
+            manner: u32::MAX,
             target: TargetId::from_index(0),
+            begun: 0,
+            first: (seed >> 16) as u16,
+            oldest: 0,
+            answered_before: 0,
             check: CheckId::new(0),
             at: Mono::ZERO,
-            spacing: Duration::ZERO,
-            timeout: Duration::ZERO,
             ended: Mono::ZERO,
-            last_reply: None,
-            answered_before: 0,
-            few: [EchoState::Planned; INLINE],
-            more: Vec::new(),
+            last_reply: Mono::ZERO,
+            has_reply: false,
+            live: false,
+            is_spare,
+            flow: Flow::default(),
+            states: States::Few([Packed::PLANNED; FEW]),
         }
     }
 
-    pub(super) fn begin(&mut self, check: &Check, batch: u32) {
-        let settings = &check.settings;
+    /// Begins a check of so many `pings` in the manner of this number.
+    pub(super) fn begin(&mut self, ask: &Ask, batch: u32, manner: u32, pings: u16) {
         self.answered_before = (0..self.begun.min(REMEMBERED))
-            .filter(|ping| matches!(self.echo(*ping), EchoState::Done(Echo::Reply(_))))
+            .filter(|ping| self.packed(*ping).is_reply())
             .fold(0, |bits, ping| bits | 1 << ping);
         self.first = self.first.wrapping_add(self.begun);
         self.generation = self.generation.wrapping_add(1);
-        self.address = SocketAddr::new(check.address.ip().to_canonical(), 0);
-        if let (SocketAddr::V6(ours), SocketAddr::V6(given)) = (&mut self.address, check.address) {
-            ours.set_scope_id(given.scope_id());
-        }
-        self.rule = settings.payload;
+        self.ip = match ask.address.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        self.scope = match ask.address {
+            SocketAddr::V6(v6) => v6.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
         self.live = true;
-        self.pings = settings.pings.max(1);
-        (self.begun, self.settled, self.oldest) = (0, 0, 0);
-        self.batch = batch;
-        (self.target, self.check) = (check.target, check.id);
-        (self.at, self.spacing, self.timeout) = (check.at, settings.spacing, settings.timeout);
-        (self.ended, self.last_reply) = (check.at, None);
-        self.few = [EchoState::Planned; INLINE];
-        self.more.clear();
-        self.more.resize(usize::from(self.pings).saturating_sub(INLINE), EchoState::Planned);
+        (self.begun, self.oldest) = (0, 0);
+        (self.batch, self.manner) = (batch, manner);
+        (self.target, self.check) = (ask.target, ask.id);
+        (self.at, self.ended, self.has_reply) = (ask.at, ask.at, false);
+        if !self.is_spare {
+            self.flow = self.flow.begun();
+        }
+        match &mut self.states {
+            States::Few(states) if usize::from(pings) <= FEW => *states = [Packed::PLANNED; FEW],
+            States::Many(states) if states.len() == usize::from(pings) => states.fill(Packed::PLANNED),
+            states if usize::from(pings) <= FEW => *states = States::Few([Packed::PLANNED; FEW]),
+            states => *states = States::Many(vec![Packed::PLANNED; usize::from(pings)].into()),
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        match self.ip.to_ipv4_mapped() {
+            Some(v4) => SocketAddr::V4(SocketAddrV4::new(v4, 0)),
+            None => SocketAddr::V6(SocketAddrV6::new(self.ip, 0, 0, self.scope)),
+        }
+    }
+
+    pub(super) fn is_v6(&self) -> bool {
+        self.ip.to_ipv4_mapped().is_none()
     }
 
     pub(super) fn key(&self, index: u32, ping: u16) -> EchoKey {
-        EchoKey::new(index, self.first.wrapping_add(ping))
+        EchoKey::new(self.flow.number(), index, self.first.wrapping_add(ping))
     }
 
-    /// Which echo of this check has the key: of those begun, the last one that fits its 12 bits.
+    /// Which echo of this check has the key, if that is certain: a check of more echoes than there are keys uses them again.
     pub(super) fn ping_of(&self, key: EchoKey) -> Option<u16> {
-        let last = self.begun.checked_sub(1)?;
-        let back = last.wrapping_sub(key.after(self.first)) & 0x0fff;
-        last.checked_sub(back)
+        self.last_of(key).filter(|ping| *ping < KEYS)
     }
 
-    pub(super) fn echo(&self, ping: u16) -> &EchoState {
-        let place = usize::from(ping);
-        let echo = self.few.get(place).or_else(|| self.more.get(place.wrapping_sub(INLINE)));
-        echo.unwrap_or(&EchoState::Planned)
+    /// Whether an echo of this check that may have the key still waits.
+    pub(super) fn is_waiting(&self, key: EchoKey) -> bool {
+        let mut ping = self.last_of(key);
+        while let Some(place) = ping {
+            if self.packed(place).late().is_some() {
+                return true;
+            }
+            ping = place.checked_sub(KEYS);
+        }
+        false
+    }
+
+    pub(super) fn echo(&self, ping: u16) -> EchoState {
+        self.packed(ping).state()
     }
 
     pub(super) fn set(&mut self, ping: u16, state: EchoState) {
-        let place = usize::from(ping);
-        let echo = match self.few.get_mut(place) {
-            Some(echo) => Some(echo),
-            None => self.more.get_mut(place.wrapping_sub(INLINE)),
+        let states = match &mut self.states {
+            States::Few(states) => &mut states[..],
+            States::Many(states) => states,
         };
-        if let Some(echo) = echo {
-            *echo = state;
+        if let Some(place) = states.get_mut(usize::from(ping)) {
+            *place = Packed::new(state);
         }
     }
 
-    pub(super) fn planned(&self, ping: u16) -> Mono {
-        self.at.plus(self.spacing.saturating_mul(u32::from(ping)))
+    pub(super) fn planned(&self, ping: u16, manner: &Manner) -> Mono {
+        self.at.plus_nanos(manner.spacing.saturating_mul(u64::from(ping)))
     }
 
     /// When the echo was sent, if it still waits.
-    pub(super) fn sent_at(&self, ping: u16) -> Option<Mono> {
-        match *self.echo(ping) {
-            EchoState::Waiting { late, .. } => Some(self.planned(ping).plus(Duration::from_nanos(u64::from(late)))),
-            _ => None,
-        }
+    pub(super) fn sent_at(&self, ping: u16, manner: &Manner) -> Option<Mono> {
+        let late = self.packed(ping).late()?;
+        Some(self.planned(ping, manner).plus_nanos(u64::from(late)))
     }
 
     /// The first echo without its result.
@@ -150,21 +169,26 @@ impl Slot {
     }
 
     pub(super) fn settle(&mut self, ping: u16, echo: Echo, at: Mono) {
-        if matches!(self.echo(ping), EchoState::Done(_)) {
+        if self.packed(ping).is_done() {
             return;
         }
         self.set(ping, EchoState::Done(echo));
-        self.settled += 1;
         self.ended = self.ended.max(at);
-        while self.oldest < self.pings && matches!(self.echo(self.oldest), EchoState::Done(_)) {
+        while self.packed(self.oldest).is_done() {
             self.oldest += 1;
         }
+    }
+
+    /// A reply came at this time.
+    pub(super) fn replied(&mut self, at: Mono) {
+        self.last_reply = if self.has_reply { self.last_reply.max(at) } else { at };
+        self.has_reply = true;
     }
 
     /// An echo that is lost, or will be if nothing comes, is lost because of this; the first reason stays.
     pub(super) fn annotate(&mut self, ping: u16, loss: Loss) {
         let lost = Echo::Lost(loss);
-        match *self.echo(ping) {
+        match self.echo(ping) {
             EchoState::Waiting { late, fate: Echo::Lost(Loss::NoReply) } => {
                 self.set(ping, EchoState::Waiting { late, fate: lost });
             }
@@ -175,7 +199,7 @@ impl Slot {
 
     /// An echo that still waits is not lost if nothing more comes, but unknown.
     pub(super) fn doubt(&mut self, ping: u16, cause: Cause) {
-        if let EchoState::Waiting { late, fate: Echo::Lost(_) } = *self.echo(ping) {
+        if let EchoState::Waiting { late, fate: Echo::Lost(_) } = self.echo(ping) {
             self.set(ping, EchoState::Waiting { late, fate: Echo::Unknown(cause) });
         }
     }
@@ -185,14 +209,38 @@ impl Slot {
         ping < REMEMBERED && self.answered_before >> ping & 1 == 1
     }
 
-    pub(super) fn sample(&self) -> Sample {
-        let echoes: Echoes = (0..self.pings)
-            .map(|ping| match *self.echo(ping) {
+    /// The result; the target's flow learns from it.
+    pub(super) fn finish(&mut self, pings: u16) -> Sample {
+        let echoes: Echoes = (0..pings)
+            .map(|ping| match self.echo(ping) {
                 EchoState::Done(echo) => echo,
                 EchoState::Waiting { fate, .. } => fate,
                 EchoState::Planned => Echo::Unknown(Cause::NotSent),
             })
             .collect();
-        Sample::new(self.target, self.at, self.ended, echoes).with_last_reply(self.last_reply)
+        let is_silent = || echoes.iter().all(|echo| matches!(echo, Echo::Lost(_)));
+        self.flow = self.flow.ended(if self.has_reply { Some(true) } else { is_silent().then_some(false) });
+        let last_reply = self.has_reply.then_some(self.last_reply);
+        Sample::new(self.target, self.at, self.ended, echoes).with_last_reply(last_reply)
+    }
+
+    fn packed(&self, ping: u16) -> Packed {
+        let states = match &self.states {
+            States::Few(states) => &states[..],
+            States::Many(states) => states,
+        };
+        states.get(usize::from(ping)).copied().unwrap_or(Packed::PLANNED)
+    }
+
+    /// Of the echoes begun, the last one with this key.
+    fn last_of(&self, key: EchoKey) -> Option<u16> {
+        if key.flow() != self.flow.number() {
+            return None;
+        }
+        let last = self.begun.checked_sub(1)?;
+        last.checked_sub(last.wrapping_sub(key.after(self.first)) & (KEYS - 1))
     }
 }
+
+/// A million of them are most of what the engine needs.
+const _: () = assert!(size_of::<Slot>() <= 112);

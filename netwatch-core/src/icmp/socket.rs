@@ -13,11 +13,11 @@ use std::os::unix::fs::FileExt;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::options::IcmpOptions;
 use super::sys;
 use super::wire;
 use crate::model::{Cause, Family};
 
-const SEND_BUFFER: usize = 1 << 20;
 /// `ICMP_FILTER` at `SOL_RAW` (linux/icmp.h); libc has no name for it.
 const SOL_RAW: i32 = 255;
 const ICMP_FILTER: i32 = 1;
@@ -33,7 +33,8 @@ const COUNTERS_V6: &str = "/proc/thread-self/net/snmp6";
 pub enum SocketKind {
     /// Raw sockets (`CAP_NET_RAW`).
     Raw,
-    /// The unprivileged ping socket (`net.ipv4.ping_group_range`).
+    /// The unprivileged ping socket (`net.ipv4.ping_group_range`). The kernel chooses its identifier, so a target that stays silent
+    /// gets no fresh one there, as it does on a raw socket.
     Ping,
 }
 
@@ -49,11 +50,13 @@ pub(super) struct Channel {
     pub(super) ident: u16,
     /// For what the sockets of IPv6 do not tell.
     counters: Option<File>,
+    /// Whether the kernel stamps what is sent, if a packet asks for it.
+    pub(super) stamps_departures: bool,
 }
 
 impl Channel {
     /// Opens raw sockets.
-    pub(super) fn raw(family: Family, receive_buffer: usize) -> io::Result<Channel> {
+    pub(super) fn raw(family: Family, options: &IcmpOptions) -> io::Result<Channel> {
         let (receiver, sender) = match family {
             Family::V4 => {
                 let receiver = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
@@ -81,9 +84,10 @@ impl Channel {
                 (receiver, sender)
             }
         };
-        prepare_receiver(&receiver, receive_buffer)?;
-        prepare_sender(&sender)?;
+        prepare_receiver(&receiver, options.receive_buffer)?;
+        prepare_sender(&sender, options.send_buffer)?;
         Ok(Channel {
+            stamps_departures: stamp_departures(&sender).is_ok(),
             family,
             kind: SocketKind::Raw,
             receiver,
@@ -94,7 +98,7 @@ impl Channel {
     }
 
     /// Opens a ping socket; for IPv6 only if it can be known what the kernel refused to send.
-    pub(super) fn ping(family: Family, receive_buffer: usize) -> io::Result<Channel> {
+    pub(super) fn ping(family: Family, options: &IcmpOptions) -> io::Result<Channel> {
         let any: SocketAddr;
         let socket = match family {
             Family::V4 => {
@@ -114,11 +118,19 @@ impl Channel {
             Family::V4 => None,
             Family::V6 => Some(File::open(COUNTERS_V6)?),
         };
-        prepare_receiver(&socket, receive_buffer)?;
-        prepare_sender(&socket)?;
+        prepare_receiver(&socket, options.receive_buffer)?;
+        prepare_sender(&socket, options.send_buffer)?;
         socket.bind(&any.into())?;
         let ident = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
-        Ok(Channel { family, kind: SocketKind::Ping, receiver: socket, sender: None, ident, counters })
+        Ok(Channel {
+            family,
+            kind: SocketKind::Ping,
+            receiver: socket,
+            sender: None,
+            ident,
+            counters,
+            stamps_departures: false,
+        })
     }
 
     pub(super) fn receiver(&self) -> BorrowedFd<'_> {
@@ -127,6 +139,11 @@ impl Channel {
 
     pub(super) fn sender(&self) -> BorrowedFd<'_> {
         self.sender.as_ref().unwrap_or(&self.receiver).as_fd()
+    }
+
+    /// The receive buffer that the kernel granted, in bytes.
+    pub(super) fn receive_buffer(&self) -> usize {
+        self.receiver.recv_buffer_size().unwrap_or(0)
     }
 
     /// How many packets the kernel dropped at the receiver.
@@ -189,16 +206,27 @@ fn filter_v6(socket: &Socket, pass: &[u8]) -> io::Result<()> {
 
 fn prepare_receiver(socket: &Socket, buffer: usize) -> io::Result<()> {
     sys::switch_on(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)?;
-    let size = i32::try_from(buffer / 2).unwrap_or(i32::MAX).to_ne_bytes();
-    if sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &size).is_err() {
-        sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &size)?;
-    }
+    resize(socket, buffer, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)?;
     socket.set_nonblocking(true)
 }
 
-fn prepare_sender(socket: &Socket) -> io::Result<()> {
-    socket.set_send_buffer_size(SEND_BUFFER)?;
+/// Has the stamps that packets ask for reported in the error queue, without the packet. An old kernel knows no such thing.
+fn stamp_departures(socket: &Socket) -> io::Result<()> {
+    let flags = libc::SOF_TIMESTAMPING_SOFTWARE | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+    sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags.to_ne_bytes())
+}
+
+fn prepare_sender(socket: &Socket, buffer: usize) -> io::Result<()> {
+    resize(socket, buffer, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)?;
     socket.set_nonblocking(true)
+}
+
+/// Asks for a buffer of so many bytes, of which the kernel gives twice what it is asked for (socket(7)): beyond the limit for all
+/// if we may (`CAP_NET_ADMIN`), else up to it.
+fn resize(socket: &Socket, bytes: usize, force: i32, ask: i32) -> io::Result<()> {
+    let size = i32::try_from(bytes / 2).unwrap_or(i32::MAX).to_ne_bytes();
+    sys::set_option(socket.as_fd(), libc::SOL_SOCKET, force, &size)
+        .or_else(|_| sys::set_option(socket.as_fd(), libc::SOL_SOCKET, ask, &size))
 }
 
 #[cfg(test)]

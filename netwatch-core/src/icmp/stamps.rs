@@ -1,9 +1,9 @@
 //! Two clocks: the kernel stamps replies with `CLOCK_REALTIME`, everything else here is `CLOCK_MONOTONIC`.
 //!
 //! Their difference is measured again with every batch that is received. It changes only when somebody sets the wall
-//! clock (slewing moves both clocks alike) or the machine was suspended; a reply to an echo sent before such a step still
-//! counts, but its arrival is then the time at which this program saw it: its RTT is too long rather than absent, and should
-//! the reply seem late by that, nobody knows whether it was.
+//! clock (slewing moves both clocks alike) or the machine was suspended. A reply to an echo sent before such a step still
+//! counts, its RTT does not: it would be off by the step, or by the time until this program saw the reply. Should the reply seem
+//! late by that, nobody knows whether it was.
 
 use std::time::Duration;
 
@@ -12,14 +12,11 @@ use crate::model::Mono;
 /// The difference may seem to change by this much only because the clocks cannot be read at one instant.
 const NOISE_NS: i64 = 50_000;
 
-/// The time of a longer call is not shared out: the thread was interrupted in it, nobody knows where.
-const LONGEST_CALL: Duration = Duration::from_millis(1);
-
 /// When a reply came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
     pub(super) at: Mono,
-    /// It came at that time, rather than at some time before.
+    /// Both that time and the time since the echo left are known; else the reply came at that time or before.
     pub(super) is_known: bool,
 }
 
@@ -27,6 +24,11 @@ impl Arrival {
     /// It came at exactly this time.
     pub(super) fn known(at: Mono) -> Arrival {
         Arrival { at, is_known: true }
+    }
+
+    /// The same, unless nobody knows when the echo left.
+    pub(super) fn of_departure(self, is_known: bool) -> Arrival {
+        Arrival { is_known: self.is_known && is_known, ..self }
     }
 }
 
@@ -55,25 +57,33 @@ impl Reading {
 pub(super) struct Clocks {
     /// `CLOCK_REALTIME` minus `CLOCK_MONOTONIC`.
     offset: i64,
+    /// The narrowest of the late readings: the wider ones are no news of the offset.
+    narrow: i64,
     /// The wall clock was last seen to have been set.
     stepped: Mono,
 }
 
 impl Clocks {
     pub(super) fn new(reading: Reading) -> Clocks {
-        Clocks { offset: reading.offset(), stepped: Mono::ZERO }
+        Clocks { offset: reading.offset(), narrow: reading.width(), stepped: Mono::ZERO }
     }
 
     /// Takes a new reading. Call it after packets were received and before their stamps are converted.
     pub(super) fn observe(&mut self, reading: Reading) {
         let offset = reading.offset();
+        self.narrow = self.narrow.saturating_add(self.narrow / 64).saturating_add(1).min(reading.width());
         let moved = offset.saturating_sub(self.offset).saturating_abs();
         if moved > reading.width().saturating_add(NOISE_NS) {
             self.stepped = reading.after;
             self.offset = offset;
-        } else if reading.width() < NOISE_NS {
+        } else if reading.width() <= self.narrow.saturating_mul(2) && reading.width() < NOISE_NS {
             self.offset = offset;
         }
+    }
+
+    /// The same instant on `CLOCK_MONOTONIC`, if the wall clock was not set since; `stamp` is the kernel's.
+    pub(super) fn monotonic(&self, stamp: i64) -> Option<Mono> {
+        u64::try_from(stamp.saturating_sub(self.offset)).ok().map(Mono::from_nanos)
     }
 
     /// When the reply to an echo that left at `sent` arrived. `stamp` is the kernel's (nanoseconds since the UNIX epoch), `seen`
@@ -81,32 +91,15 @@ impl Clocks {
     pub(super) fn arrival(&self, stamp: Option<i64>, sent: Mono, seen: Mono) -> Arrival {
         let unknown = Arrival { at: seen, is_known: false };
         let Some(stamp) = stamp.filter(|_| sent > self.stepped) else { return unknown };
-        let Ok(stamped) = u64::try_from(stamp.saturating_sub(self.offset)).map(Mono::from_nanos) else {
+        let Some(stamped) = self.monotonic(stamp) else { return unknown };
+        if stamped > seen.plus(NOISE) || stamped.plus(NOISE) < sent {
             return unknown;
-        };
-        if stamped > seen.plus(NOISE) || stamped.plus(LONGEST_CALL) < sent {
-            return unknown;
-        }
-        if stamped.plus(NOISE) < sent {
-            // It left earlier in its call than its share of it says; the RTT is less than that call.
-            return Arrival::known(seen.min(sent.plus(LONGEST_CALL)));
         }
         Arrival::known(stamped.clamp(sent, seen.max(sent)))
     }
 }
 
 const NOISE: Duration = Duration::from_nanos(NOISE_NS as u64);
-
-/// When the packet at `place` of a batch of `count` left: the time of the system call is shared out evenly. Each is taken
-/// at the beginning of its share, so that no RTT comes out too short. In a call that was interrupted, all left at its beginning.
-pub(super) fn departure(place: usize, count: usize, before: Mono, after: Mono) -> Mono {
-    let call = after.since(before);
-    if call > LONGEST_CALL {
-        return before;
-    }
-    let share = call.as_nanos() * place as u128 / count.max(1) as u128;
-    before.plus(Duration::from_nanos(u64::try_from(share).unwrap_or(0)))
-}
 
 #[cfg(test)]
 mod tests {
@@ -171,24 +164,26 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_stamped_before_its_share_of_the_call_has_a_bounded_rtt() {
+    fn a_reply_stamped_before_its_echo_left_has_no_rtt() {
         let clocks = Clocks::new(reading(10_000, WALL));
-        let arrival = |seen| clocks.arrival(Some(WALL + 9_500_000), mono(10_000), mono(seen));
-        assert_eq!(arrival(10_200), Arrival::known(mono(10_200)));
-        assert_eq!(arrival(900_000), Arrival::known(mono(11_000)));
-        let too_early = clocks.arrival(Some(WALL + 8_999_000), mono(10_000), mono(10_200));
-        assert_eq!(too_early, seen_at(10_200), "no call is that long");
+        let arrival = |stamped: i64| clocks.arrival(Some(WALL + stamped * 1_000), mono(10_000), mono(10_200));
+        assert_eq!(arrival(9_951), Arrival::known(mono(10_000)), "that may be our own error");
+        assert_eq!(arrival(9_949), seen_at(10_200));
     }
 
     #[test]
-    fn an_interrupted_call_is_not_shared_out() {
-        assert_eq!(departure(3, 4, mono(100), mono(1_100)), mono(850));
-        assert_eq!(departure(3, 4, mono(100), mono(1_101)), mono(100));
+    fn without_the_departure_there_is_no_rtt() {
+        assert_eq!(Arrival::known(mono(7)).of_departure(true), Arrival::known(mono(7)));
+        assert_eq!(Arrival::known(mono(7)).of_departure(false), seen_at(7));
+        assert_eq!(seen_at(7).of_departure(true), seen_at(7));
     }
 
     #[test]
-    fn departures_share_the_call() {
-        assert_eq!(departure(0, 4, mono(100), mono(180)), mono(100));
-        assert_eq!(departure(3, 4, mono(100), mono(180)), mono(160));
+    fn a_wide_reading_moves_the_offset_by_nothing() {
+        let mut clocks = Clocks::new(reading(1_000, WALL));
+        clocks.observe(Reading { before: mono(2_000), real: WALL + 2_030_000, after: mono(2_030) });
+        assert_eq!(clocks.arrival(Some(WALL + 2_250_000), mono(2_000), mono(9_100)), Arrival::known(mono(2_250)));
+        clocks.observe(reading(3_000, WALL + 400));
+        assert_eq!(clocks.monotonic(WALL + 400 + 5_000_000), Some(mono(5_000)), "a narrow one does");
     }
 }

@@ -51,55 +51,110 @@ pub(super) fn sleep_precisely() {
 }
 
 /// Packets on their way out, at most [`BATCH`].
-#[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    names: Vec<([u8; NAME], usize)>,
-    data: Vec<([u8; super::wire::PACKET_V4], usize)>,
+    messages: Box<[Message]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    length: usize,
+    /// The packet at this place asks for a transmit stamp.
+    stamped: Option<usize>,
+    ask: Ask,
 }
+
+/// A control message that asks for a transmit stamp by the kernel's software (`SO_TIMESTAMPING`, linux/net_tstamp.h).
+#[repr(C, align(8))]
+struct Ask([u8; 24]);
+
+impl Ask {
+    fn new() -> Ask {
+        const LENGTH: u64 = 20;
+        let head = LENGTH.to_ne_bytes().into_iter().chain(libc::SOL_SOCKET.to_ne_bytes());
+        let bytes =
+            head.chain(libc::SO_TIMESTAMPING.to_ne_bytes()).chain(libc::SOF_TIMESTAMPING_TX_SOFTWARE.to_ne_bytes());
+        let mut ask = Ask([0; 24]);
+        for (place, byte) in ask.0.iter_mut().zip(bytes) {
+            *place = byte;
+        }
+        ask
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Message {
+    name: [u8; NAME],
+    name_length: usize,
+    data: [u8; super::wire::PACKET_V4],
+    data_length: usize,
+}
+
+// SAFETY: the pointers in `vectors` and `headers` are set anew before each call that follows them, and nothing else does.
+unsafe impl Send for Outgoing {}
 
 impl Outgoing {
     pub(super) fn with_capacity() -> Outgoing {
-        Outgoing { names: Vec::with_capacity(BATCH), data: Vec::with_capacity(BATCH) }
+        let empty = Message { name: [0; NAME], name_length: 0, data: [0; super::wire::PACKET_V4], data_length: 0 };
+        Outgoing {
+            messages: vec![empty; BATCH].into(),
+            vectors: vec![NO_VECTOR; BATCH].into(),
+            headers: vec![NO_HEADER; BATCH].into(),
+            length: 0,
+            stamped: None,
+            ask: Ask::new(),
+        }
     }
 
     pub(super) fn clear(&mut self) {
-        self.names.clear();
-        self.data.clear();
+        self.length = 0;
+        self.stamped = None;
+    }
+
+    /// The packet at this place asks for a transmit stamp, which comes back in the socket's error queue.
+    pub(super) fn ask_for_a_stamp(&mut self, place: usize) {
+        self.stamped = Some(place);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.data.len()
+        self.length
     }
 
-    /// Adds a packet of up to 52 bytes; what is longer is cut.
-    pub(super) fn push(&mut self, to: SocketAddr, packet: &[u8]) {
-        let mut data = [0; super::wire::PACKET_V4];
-        let length = packet.len().min(data.len());
-        for (place, byte) in data.iter_mut().zip(packet) {
-            *place = *byte;
+    /// Adds a packet of up to 52 bytes; what is longer is cut. `false` if there is no room.
+    pub(super) fn push(&mut self, to: SocketAddr, packet: &[u8]) -> bool {
+        let Some(message) = self.messages.get_mut(self.length) else { return false };
+        message.name_length = write_name(&mut message.name, to);
+        message.data_length = packet.len().min(message.data.len());
+        if let Some((place, packet)) =
+            message.data.get_mut(..message.data_length).zip(packet.get(..message.data_length))
+        {
+            place.copy_from_slice(packet);
         }
-        self.names.push(name_of(to));
-        self.data.push((data, length));
+        self.length += 1;
+        true
     }
 
     /// Sends `most` packets from the place `from` on, in one call; how many the kernel took. An error is that of the packet at
     /// `from`.
     pub(super) fn send(&mut self, fd: BorrowedFd<'_>, from: usize, most: usize) -> io::Result<usize> {
-        let (mut vectors, mut headers) = ([NO_VECTOR; BATCH], [NO_HEADER; BATCH]);
-        let packets = self.names.iter_mut().zip(&mut self.data).skip(from).take(most);
+        let stamped = self.stamped.and_then(|place| place.checked_sub(from));
+        let messages = self.messages.iter_mut().take(self.length).skip(from).take(most);
         let mut count: libc::c_uint = 0;
-        for (((name, data), vector), header) in packets.zip(&mut vectors).zip(&mut headers) {
-            *vector = libc::iovec { iov_base: data.0.as_mut_ptr().cast(), iov_len: data.1 };
-            header.msg_hdr.msg_name = name.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_namelen = name.1 as libc::socklen_t;
+        for ((message, vector), header) in messages.zip(&mut self.vectors).zip(&mut self.headers) {
+            *vector = libc::iovec { iov_base: message.data.as_mut_ptr().cast(), iov_len: message.data_length };
+            header.msg_hdr.msg_name = message.name.as_mut_ptr().cast();
+            header.msg_hdr.msg_namelen = message.name_length as libc::socklen_t;
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = ptr::null_mut();
+            header.msg_hdr.msg_controllen = 0;
             count += 1;
         }
+        if let Some(header) = stamped.and_then(|place| self.headers.get_mut(place)) {
+            header.msg_hdr.msg_control = self.ask.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = self.ask.0.len() as _;
+        }
         loop {
-            // SAFETY: the first `count` headers point into `self` and `vectors`, which are exclusively ours and outlive the call;
-            // name and data lengths are those of the buffers or less.
-            let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
+            // SAFETY: the first `count` headers point into `self`, which is exclusively ours and outlives the call; name, data
+            // and control lengths are those of the buffers or less.
+            let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
             match usize::try_from(sent) {
                 Ok(sent) => return Ok(sent),
                 Err(_) => match io::Error::last_os_error() {
@@ -112,33 +167,28 @@ impl Outgoing {
 }
 
 /// Buffers for a batch of packets on their way in.
-#[derive(Debug)]
 pub(super) struct Ingoing {
     names: Box<[[u8; NAME]]>,
     data: Box<[[u8; MESSAGE]]>,
     control: Box<[Control]>,
-    lengths: Vec<Lengths>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    received: usize,
 }
+
+// SAFETY: the pointers in `vectors` and `headers` are set anew before each call that follows them, and nothing else does.
+unsafe impl Send for Ingoing {}
 
 /// Control messages; the kernel wants them aligned like `cmsghdr`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; CONTROL]);
 
-#[derive(Debug, Clone, Copy)]
-struct Lengths {
-    name: usize,
-    data: usize,
-    control: usize,
-    flags: i32,
-}
-
 /// A packet that was received.
 #[derive(Debug)]
 pub(super) struct Packet<'a> {
     pub(super) data: &'a [u8],
-    /// Whose it is; in the error queue, where our packet was going.
-    pub(super) from: Option<SocketAddr>,
+    name: &'a [u8],
     /// The kernel's receive stamp, nanoseconds since the UNIX epoch.
     pub(super) stamp: Option<i64>,
     /// There was more of it than fits.
@@ -155,22 +205,30 @@ pub(super) struct QueuedError {
     pub(super) code: u8,
 }
 
+impl Packet<'_> {
+    /// Whose it is; in the error queue, where our packet was going.
+    pub(super) fn from(&self) -> Option<SocketAddr> {
+        address_of(self.name)
+    }
+}
+
 impl Ingoing {
     pub(super) fn new() -> Ingoing {
         Ingoing {
             names: vec![[0; NAME]; BATCH].into(),
             data: vec![[0; MESSAGE]; BATCH].into(),
             control: vec![Control([0; CONTROL]); BATCH].into(),
-            lengths: Vec::with_capacity(BATCH),
+            vectors: vec![NO_VECTOR; BATCH].into(),
+            headers: vec![NO_HEADER; BATCH].into(),
+            received: 0,
         }
     }
 
     /// Receives what is there, without waiting, from the socket or from its error queue; how many packets.
     pub(super) fn receive(&mut self, fd: BorrowedFd<'_>, error_queue: bool) -> io::Result<usize> {
-        self.lengths.clear();
-        let (mut vectors, mut headers) = ([NO_VECTOR; BATCH], [NO_HEADER; BATCH]);
+        self.received = 0;
         let buffers = self.names.iter_mut().zip(&mut self.data).zip(&mut self.control);
-        for ((((name, data), control), vector), header) in buffers.zip(&mut vectors).zip(&mut headers) {
+        for ((((name, data), control), vector), header) in buffers.zip(&mut self.vectors).zip(&mut self.headers) {
             *vector = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: MESSAGE };
             header.msg_hdr.msg_name = name.as_mut_ptr().cast();
             header.msg_hdr.msg_namelen = NAME as libc::socklen_t;
@@ -182,9 +240,9 @@ impl Ingoing {
         let flags = libc::MSG_DONTWAIT | if error_queue { libc::MSG_ERRQUEUE } else { 0 };
         let received = loop {
             let (fd, count) = (fd.as_raw_fd(), BATCH as libc::c_uint);
-            // SAFETY: all `BATCH` headers point into `self` and `vectors`, which are exclusively ours and outlive the call, with
-            // the lengths of those buffers; no timeout is passed.
-            let received = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), count, flags, ptr::null_mut()) };
+            // SAFETY: all `BATCH` headers point into `self`, which is exclusively ours and outlives the call, with the lengths
+            // of those buffers; no timeout is passed.
+            let received = unsafe { libc::recvmmsg(fd, self.headers.as_mut_ptr(), count, flags, ptr::null_mut()) };
             match usize::try_from(received) {
                 Ok(received) => break received,
                 Err(_) => match io::Error::last_os_error() {
@@ -193,25 +251,20 @@ impl Ingoing {
                 },
             }
         };
-        self.lengths.extend(headers.iter().take(received).map(|header| Lengths {
-            name: header.msg_hdr.msg_namelen as usize,
-            data: header.msg_len as usize,
-            control: header.msg_hdr.msg_controllen,
-            flags: header.msg_hdr.msg_flags,
-        }));
+        self.received = received;
         Ok(received)
     }
 
     /// The packets of the last [`receive`](Ingoing::receive).
     pub(super) fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
-        let buffers = self.names.iter().zip(&self.data).zip(&self.control).zip(&self.lengths);
-        buffers.map(|(((name, data), control), lengths)| {
-            let (stamp, error) = read_control(control.0.get(..lengths.control).unwrap_or_default());
+        let buffers = self.names.iter().zip(&self.data).zip(&self.control).zip(&self.headers).take(self.received);
+        buffers.map(|(((name, data), control), header)| {
+            let (stamp, error) = read_control(control.0.get(..header.msg_hdr.msg_controllen).unwrap_or_default());
             Packet {
-                data: data.get(..lengths.data).unwrap_or(data),
-                from: address_of(name.get(..lengths.name).unwrap_or(name)),
+                data: data.get(..header.msg_len as usize).unwrap_or(data),
+                name: name.get(..header.msg_hdr.msg_namelen as usize).unwrap_or(name),
                 stamp,
-                is_cut: lengths.flags & libc::MSG_TRUNC != 0,
+                is_cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
                 error,
             }
         })
@@ -233,7 +286,8 @@ fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
         let (Some(level), Some(kind)) = (int_at(rest, 0), int_at(rest, 4)) else { break };
         let Some(body) = control.get(HEADER..length) else { break };
         match (level, kind) {
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => stamp = read_stamp(body),
+            // The first of the three stamps of `scm_timestamping` is the software's.
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => stamp = read_stamp(body),
             (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => error = read_error(body),
             _ => {}
         }
@@ -259,33 +313,32 @@ fn read_error(body: &[u8]) -> Option<QueuedError> {
     }
 }
 
-/// A `sockaddr_in` or `sockaddr_in6`, and its length.
-fn name_of(address: SocketAddr) -> ([u8; NAME], usize) {
-    let mut name = [0; NAME];
-    let (family, port) = match address {
-        SocketAddr::V4(_) => (libc::AF_INET, address.port()),
-        SocketAddr::V6(_) => (libc::AF_INET6, address.port()),
-    };
-    let ([f0, f1], [p0, p1]) = ((family as u16).to_ne_bytes(), port.to_be_bytes());
-    let head = [f0, f1, p0, p1];
-    let length = match address {
-        SocketAddr::V4(v4) => fill(&mut name, &[&head, &v4.ip().octets(), &[0; 8]]),
-        SocketAddr::V6(v6) => {
-            let scope = v6.scope_id().to_ne_bytes();
-            fill(&mut name, &[&head, &v6.flowinfo().to_be_bytes(), &v6.ip().octets(), &scope])
+/// Writes a `sockaddr_in` or `sockaddr_in6` (ip(7), ipv6(7)); its length.
+fn write_name(name: &mut [u8; NAME], address: SocketAddr) -> usize {
+    let [p0, p1] = address.port().to_be_bytes();
+    match address {
+        SocketAddr::V4(v4) => {
+            let [f0, f1] = (libc::AF_INET as u16).to_ne_bytes();
+            let [a, b, c, d] = v4.ip().octets();
+            let plain: [u8; size_of::<libc::sockaddr_in>()] = [f0, f1, p0, p1, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0];
+            if let Some(place) = name.first_chunk_mut() {
+                *place = plain;
+            }
+            plain.len()
         }
-    };
-    (name, length)
-}
-
-fn fill(name: &mut [u8; NAME], parts: &[&[u8]]) -> usize {
-    let bytes = parts.iter().flat_map(|part| part.iter());
-    let mut length = 0;
-    for (place, byte) in name.iter_mut().zip(bytes) {
-        *place = *byte;
-        length += 1;
+        SocketAddr::V6(v6) => {
+            let [f0, f1] = (libc::AF_INET6 as u16).to_ne_bytes();
+            let [i0, i1, i2, i3] = v6.flowinfo().to_be_bytes();
+            if let Some((head, rest)) = name.split_first_chunk_mut::<8>()
+                && let Some((ip, rest)) = rest.split_first_chunk_mut::<16>()
+                && let Some(scope) = rest.first_chunk_mut::<4>()
+            {
+                *head = [f0, f1, p0, p1, i0, i1, i2, i3];
+                (*ip, *scope) = (v6.ip().octets(), v6.scope_id().to_ne_bytes());
+            }
+            NAME
+        }
     }
-    length
 }
 
 fn address_of(name: &[u8]) -> Option<SocketAddr> {
@@ -312,7 +365,8 @@ mod tests {
     fn addresses_survive_the_kernels_form() {
         for address in ["192.0.2.7:0", "[2001:db8::7]:0", "[fe80::1%5]:0"] {
             let address: SocketAddr = address.parse().unwrap();
-            let (name, length) = name_of(address);
+            let mut name = [0xff; NAME];
+            let length = write_name(&mut name, address);
             assert_eq!(address_of(&name[..length]), Some(address));
         }
         assert_eq!(address_of(&[]), None);

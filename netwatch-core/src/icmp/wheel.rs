@@ -1,13 +1,18 @@
 //! A timing wheel over slots: arming, disarming and finding what is due cost the same for ten slots and for a million.
 //!
-//! A hashed wheel (Varghese and Lauck 1987, scheme 6): buckets of about 1 ms, each a doubly linked list through arrays
-//! indexed by slot, so nothing is allocated when a timer is set. An entry beyond one turn waits in its bucket.
+//! A hashed wheel (Varghese and Lauck 1987, scheme 6): buckets of about 1 ms, each a doubly linked list through an array
+//! indexed by slot, 12 bytes a slot, so nothing is allocated when a timer is set. An entry beyond one turn waits in its
+//! bucket. Only the tick is kept: whoever arms a timer knows its exact time.
 
 use crate::model::Mono;
 
 const TICK_BITS: u32 = 20;
 const BUCKETS: usize = 8192;
 const NONE: u32 = u32::MAX;
+/// In place of the entry before: the timer is not armed.
+const DISARMED: u32 = u32::MAX - 1;
+/// Ticks are kept in 32 bits. What is further away than this (13 days) comes out too early.
+const FURTHEST: u64 = 1 << 30;
 
 #[derive(Debug)]
 pub(super) struct Wheel {
@@ -22,13 +27,13 @@ pub(super) struct Wheel {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    at: u64,
+    /// The low bits of the tick.
+    tick: u32,
     prev: u32,
     next: u32,
-    armed: bool,
 }
 
-const DISARMED: Entry = Entry { at: 0, prev: NONE, next: NONE, armed: false };
+const _: () = assert!(size_of::<Entry>() == 12);
 
 impl Wheel {
     /// Nothing armed; time begins at `now`.
@@ -37,7 +42,7 @@ impl Wheel {
             heads: vec![NONE; BUCKETS].into(),
             occupied: vec![0; BUCKETS / 64].into(),
             entries: Vec::new(),
-            cursor: tick(now.as_nanos()),
+            cursor: tick(now),
             armed: 0,
         }
     }
@@ -47,18 +52,9 @@ impl Wheel {
         self.disarm(slot);
         let place = slot as usize;
         if self.entries.len() <= place {
-            self.entries.resize(place + 1, DISARMED);
+            self.entries.resize(place + 1, Entry { tick: 0, prev: DISARMED, next: NONE });
         }
-        let bucket = bucket(tick(at.as_nanos()).max(self.cursor));
-        let Some(head) = self.heads.get_mut(bucket) else { return };
-        let next = std::mem::replace(head, slot);
-        if let Some(entry) = self.entries.get_mut(next as usize) {
-            entry.prev = slot;
-        }
-        if let Some(entry) = self.entries.get_mut(place) {
-            *entry = Entry { at: at.as_nanos(), prev: NONE, next, armed: true };
-        }
-        self.mark(bucket, true);
+        self.link(slot, tick(at).clamp(self.cursor, self.cursor + FURTHEST) as u32);
         self.armed += 1;
     }
 
@@ -70,19 +66,21 @@ impl Wheel {
 
     /// Whether [`take`](Wheel::take) was called for this time already.
     pub(super) fn has_passed(&self, at: Mono) -> bool {
-        tick(at.as_nanos()) <= self.cursor
+        tick(at) <= self.cursor
     }
 
-    /// Whether the timer of this slot is armed.
-    pub(super) fn is_armed(&self, slot: u32) -> bool {
-        self.entries.get(slot as usize).is_some_and(|entry| entry.armed)
+    /// Whether the timer of this slot comes out by this time.
+    pub(super) fn is_armed_by(&self, slot: u32, at: Mono) -> bool {
+        let by = tick(at).clamp(self.cursor, self.cursor + FURTHEST);
+        let entry = self.entries.get(slot as usize);
+        entry.is_some_and(|entry| entry.prev != DISARMED && is_by(entry.tick, by))
     }
 
     /// Disarms the timer of this slot.
     pub(super) fn disarm(&mut self, slot: u32) {
-        let Some(entry) = self.entries.get_mut(slot as usize).filter(|entry| entry.armed) else { return };
-        let Entry { at, prev, next, .. } = *entry;
-        *entry = DISARMED;
+        let Some(entry) = self.entries.get_mut(slot as usize).filter(|entry| entry.prev != DISARMED) else { return };
+        let Entry { tick, prev, next } = *entry;
+        entry.prev = DISARMED;
         self.armed -= 1;
         if let Some(entry) = self.entries.get_mut(next as usize) {
             entry.prev = prev;
@@ -91,7 +89,7 @@ impl Wheel {
             entry.next = next;
             return;
         }
-        let Some(bucket) = self.bucket_of_head(slot, at) else { return };
+        let bucket = bucket(u64::from(tick));
         if let Some(head) = self.heads.get_mut(bucket) {
             *head = next;
         }
@@ -100,30 +98,34 @@ impl Wheel {
         }
     }
 
-    /// Disarms every timer of the ticks up to the one `now` is in, and adds slot and time to `due`, in no order.
-    pub(super) fn take(&mut self, now: Mono, due: &mut Vec<(Mono, u32)>) {
-        let last = tick(now.as_nanos());
+    /// Disarms every timer of the ticks up to the one `now` is in, and adds their slots to `due`, in no order.
+    pub(super) fn take(&mut self, now: Mono, due: &mut Vec<u32>) {
+        let last = tick(now).max(self.cursor);
+        let begin = self.cursor.max(last.saturating_sub(BUCKETS as u64 - 1));
+        self.cursor = last;
         if self.armed == 0 {
-            self.cursor = self.cursor.max(last);
             return;
         }
-        let turns = last.saturating_sub(self.cursor).min(BUCKETS as u64 - 1);
-        let begin = last - turns.min(last);
         for t in begin..=last {
             let bucket = bucket(t);
             if !self.is_occupied(bucket) {
                 continue;
             }
-            let mut slot = self.heads.get(bucket).copied().unwrap_or(NONE);
-            while let Some(Entry { at, next, .. }) = self.entries.get(slot as usize).copied() {
-                if tick(at) <= last {
-                    self.disarm(slot);
-                    due.push((Mono::from_nanos(at), slot));
+            self.mark(bucket, false);
+            let head = self.heads.get_mut(bucket);
+            let mut slot = head.map_or(NONE, |head| std::mem::replace(head, NONE));
+            while let Some(entry) = self.entries.get_mut(slot as usize) {
+                let Entry { tick, next, .. } = *entry;
+                if is_by(tick, last) {
+                    entry.prev = DISARMED;
+                    self.armed -= 1;
+                    due.push(slot);
+                } else {
+                    self.link(slot, tick);
                 }
                 slot = next;
             }
         }
-        self.cursor = self.cursor.max(last);
     }
 
     /// When [`take`](Wheel::take) is worth calling next: not after the first timer, and at most one turn away.
@@ -153,7 +155,7 @@ impl Wheel {
     fn is_due(&self, bucket: usize, by: u64) -> bool {
         let mut slot = self.heads.get(bucket).copied().unwrap_or(NONE);
         while let Some(entry) = self.entries.get(slot as usize) {
-            if tick(entry.at) <= by {
+            if is_by(entry.tick, by) {
                 return true;
             }
             slot = entry.next;
@@ -161,13 +163,17 @@ impl Wheel {
         false
     }
 
-    /// A list's head is in the bucket of its time, unless it was armed for a time that had passed.
-    fn bucket_of_head(&self, slot: u32, at: u64) -> Option<usize> {
-        let usual = bucket(tick(at));
-        if self.heads.get(usual) == Some(&slot) {
-            return Some(usual);
+    fn link(&mut self, slot: u32, tick: u32) {
+        let bucket = bucket(u64::from(tick));
+        let Some(head) = self.heads.get_mut(bucket) else { return };
+        let next = std::mem::replace(head, slot);
+        if let Some(entry) = self.entries.get_mut(next as usize) {
+            entry.prev = slot;
         }
-        self.heads.iter().position(|head| *head == slot)
+        if let Some(entry) = self.entries.get_mut(slot as usize) {
+            *entry = Entry { tick, prev: NONE, next };
+        }
+        self.mark(bucket, true);
     }
 
     fn is_occupied(&self, bucket: usize) -> bool {
@@ -182,8 +188,13 @@ impl Wheel {
     }
 }
 
-fn tick(nanos: u64) -> u64 {
-    nanos >> TICK_BITS
+fn tick(at: Mono) -> u64 {
+    at.as_nanos() >> TICK_BITS
+}
+
+/// Whether the tick with these low bits is not after `by`.
+fn is_by(tick: u32, by: u64) -> bool {
+    (by as u32).wrapping_sub(tick) as i32 >= 0
 }
 
 fn bucket(tick: u64) -> usize {
@@ -202,7 +213,7 @@ mod tests {
         let mut due = Vec::new();
         wheel.take(now, &mut due);
         due.sort_unstable();
-        due.into_iter().map(|(_, slot)| slot).collect()
+        due
     }
 
     #[test]
@@ -259,6 +270,22 @@ mod tests {
             assert_eq!(taken(&mut wheel, Mono::from_nanos(nanos - 1)), Vec::<u32>::new(), "{nanos}");
             assert_eq!(taken(&mut wheel, at.plus(std::time::Duration::from_nanos(1 << TICK_BITS))), [0], "{nanos}");
         }
+    }
+
+    #[test]
+    fn ticks_wrap_after_52_days_and_what_is_further_comes_early() {
+        let days = |days: u64| ms(days * 86_400_000);
+        let mut wheel = Wheel::new(days(52));
+        wheel.arm(0, days(53));
+        wheel.arm(1, days(54));
+        wheel.arm(2, days(40));
+        wheel.arm(3, days(400));
+        assert!(
+            wheel.is_armed_by(0, days(53)) && !wheel.is_armed_by(0, days(52).plus(std::time::Duration::from_millis(2)))
+        );
+        assert_eq!(taken(&mut wheel, days(52)), [2]);
+        assert_eq!(taken(&mut wheel, days(53)), [0]);
+        assert_eq!(taken(&mut wheel, days(66)), [1, 3]);
     }
 
     #[test]

@@ -85,11 +85,7 @@ pub(super) fn packet_v4(to: Ipv4Addr, echo: &[u8; ECHO]) -> [u8; PACKET_V4] {
     let [d0, d1, d2, d3] = to.octets();
     let header: [u8; IPV4_HEADER] =
         [0x45, 0, l0, l1, 0, 0, 0, 0, TTL, quote::PROTOCOL_ICMP, 0, 0, 0, 0, 0, 0, d0, d1, d2, d3];
-    let mut packet = [0; PACKET_V4];
-    for (place, byte) in packet.iter_mut().zip(header.iter().chain(echo)) {
-        *place = *byte;
-    }
-    packet
+    joined(header, echo)
 }
 
 /// Decodes what a raw IPv4 socket delivers: an IP header, then ICMP. Verifies the ICMP checksum.
@@ -158,15 +154,21 @@ pub(super) fn loss_v6(kind: u8, code: u8) -> Option<Loss> {
 
 /// The Internet checksum (RFC 1071) that makes `bytes` sum up to zero; 0 if they do already.
 pub(super) fn checksum_of(bytes: &[u8]) -> u16 {
-    let mut pairs = bytes.chunks_exact(2);
-    let mut sum: u64 = pairs.by_ref().map(|pair| pair.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))).sum();
-    if let [last] = pairs.remainder() {
-        sum += u64::from(*last) << 8;
+    // The sum may be taken in any width and byte order that wraps its carry around (RFC 1071, 2).
+    let mut words = bytes.chunks_exact(4);
+    let mut sum: u64 = 0;
+    for word in &mut words {
+        sum += word.first_chunk().map_or(0, |word| u64::from(u32::from_ne_bytes(*word)));
     }
+    let mut last = [0; 4];
+    for (place, byte) in last.iter_mut().zip(words.remainder()) {
+        *place = *byte;
+    }
+    sum += u64::from(u32::from_ne_bytes(last));
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    !(sum as u16)
+    !(sum as u16).to_be()
 }
 
 /// The key and the payload of an echo message of either kind.
@@ -178,11 +180,19 @@ pub(super) fn key_and_payload(message: &[u8]) -> Option<(WireKey, &[u8])> {
 fn echo(kind: u8, sum: [u8; 2], key: WireKey, payload: &[u8; PAYLOAD]) -> [u8; ECHO] {
     let ([i0, i1], [s0, s1]) = (key.ident.to_be_bytes(), key.seq.to_be_bytes());
     let header: [u8; HEADER] = [kind, 0, sum[0], sum[1], i0, i1, s0, s1];
-    let mut message = [0; ECHO];
-    for (place, byte) in message.iter_mut().zip(header.iter().chain(payload)) {
-        *place = *byte;
+    joined(header, payload)
+}
+
+/// One behind the other; `N` is the sum of the lengths.
+pub(super) fn joined<const A: usize, const B: usize, const N: usize>(first: [u8; A], second: &[u8; B]) -> [u8; N] {
+    const { assert!(A + B == N) }
+    let mut both = [0; N];
+    if let Some((front, back)) = both.split_first_chunk_mut::<A>()
+        && let Some(back) = back.first_chunk_mut::<B>()
+    {
+        (*front, *back) = (first, *second);
     }
-    message
+    both
 }
 
 fn reply(message: &[u8]) -> Result<Incoming<'_>, Reject> {

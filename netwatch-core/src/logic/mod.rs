@@ -7,13 +7,16 @@
 mod journaling;
 mod monitor;
 mod outbox;
+mod rate;
 mod resume;
 mod schedule;
+mod spread;
 mod state;
 mod teller;
 mod telling;
 mod verdict;
 
 pub use monitor::{Monitor, MonitorOptions, Output};
+pub use rate::{RouterNeed, router_needs};
 pub use schedule::{Due, Schedule};
 pub use verdict::{Verdict, Window};

@@ -358,7 +358,7 @@ pub(super) fn subject(plan: &Plan, id: TargetId) -> Subject {
     let Some(target) = plan.target(id) else { return Subject::new("", "") };
     let mut subject = Subject::new(target.name.clone(), target.host.to_string());
     subject.group = plan.group_of(target).cloned();
-    subject.note = target.note.clone();
+    subject.note = target.note().cloned();
     subject.customers = target.customers;
     subject
 }

@@ -1,9 +1,10 @@
 //! The calendar: when each target is asked.
 //!
 //! Targets with the same interval share a calendar of as many slots as there are targets, spread evenly over the
-//! interval. Which target gets which slot is a keyed shuffle of their names, so that neighbours in the list (often
-//! behind one router) are not asked back to back, and the slots stay the same while the list does. Nothing is kept per
-//! target but its place: no timer, no heap.
+//! interval. Who gets which slot spreads the targets of each group evenly as well, so that neighbours in the list (often
+//! behind one router) are not asked back to back, and the slots stay the same while the list does. A group whose router
+//! has a rate of its own has a calendar of its own, which is as even as can be. Nothing is kept per target but its place:
+//! no timer, no heap.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
+use super::rate::Alike;
+use super::spread::{Place, spread};
 use crate::model::{Mono, Plan, TargetId};
 
 /// A check that is to begin at `at`.
@@ -43,10 +46,22 @@ pub struct Schedule {
 #[derive(Debug)]
 struct Calendar {
     interval: Duration,
-    origin: Mono,
     slots: Vec<TargetId>,
-    lap: u64,
+    /// From one slot to the next, rounded down; what is left over of the interval is given out a nanosecond at a time.
+    step: Duration,
+    rest: u64,
+    carry: u64,
+    /// When the present lap began, the slot that comes next, and when.
+    lap: Mono,
     next: usize,
+    at: Mono,
+}
+
+/// Whose slots are spread evenly: everybody with one interval, or some behind a router with a rate of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Share {
+    Interval(Duration),
+    Router(Alike),
 }
 
 impl Schedule {
@@ -54,22 +69,32 @@ impl Schedule {
     ///
     /// Each target is asked for the first time within one of its intervals. The key decides the order of the slots.
     pub fn new(plan: &Plan, key: [u8; 16], now: Mono) -> Schedule {
-        let mut by_interval: BTreeMap<Duration, Vec<(u64, TargetId)>> = BTreeMap::new();
+        let mut shares: BTreeMap<Share, Vec<Place>> = BTreeMap::new();
         for (index, target) in plan.targets.iter().enumerate() {
-            if !target.paused {
-                let mut hasher = SipHasher24::new_with_key(&key);
-                hasher.write(target.name.as_bytes());
-                let place = (hasher.finish(), TargetId::from_index(index));
-                by_interval.entry(target.settings.interval).or_default().push(place);
+            if target.paused || target.settings.interval.is_zero() {
+                continue;
             }
+            let share = Alike::of(plan, target).map_or(Share::Interval(target.settings.interval), Share::Router);
+            let router = target
+                .group
+                .map_or(0, |group| u32::try_from(group.index()).map_or(u32::MAX, |at| at.saturating_add(1)));
+            let shuffled = keyed(key, target.name.as_bytes());
+            shares.entry(share).or_default().push(Place { router, shuffled, target: TargetId::from_index(index) });
         }
-        let calendars = by_interval.into_iter().filter(|(interval, _)| !interval.is_zero());
-        let calendars = calendars.map(|(interval, mut places)| {
-            places.sort_unstable();
-            let slots = places.into_iter().map(|(_, target)| target).collect();
-            Calendar { interval, origin: now, slots, lap: 0, next: 0 }
-        });
-        Schedule { calendars: calendars.collect() }
+        let calendar = |(share, places): (Share, Vec<Place>)| {
+            let slots = spread(places);
+            match share {
+                Share::Interval(interval) => Calendar::new(interval, slots, now),
+                Share::Router(alike) => {
+                    // Not all routers at the same moments.
+                    let first = slots.first().map_or(0, |first| first.index());
+                    let step = nanos(alike.interval) / (slots.len() as u64).max(1);
+                    let phase = keyed(key, &first.to_le_bytes()) % step.max(1);
+                    Calendar::new(alike.interval, slots, now.plus(Duration::from_nanos(phase)))
+                }
+            }
+        };
+        Schedule { calendars: shares.into_iter().map(calendar).collect() }
     }
 
     /// Takes the checks that begin before `until` out of the calendar and appends them to `out`, in order of time for
@@ -89,9 +114,7 @@ impl Schedule {
     pub fn skip_to(&mut self, now: Mono, missed: &mut Vec<Due>) {
         for calendar in &mut self.calendars {
             let first = missed.len();
-            let lap = nanos(calendar.interval);
-            let behind = calendar.peek().map_or(0, |due| nanos(now.since(due.at)) / lap);
-            calendar.lap = calendar.lap.saturating_add(behind.saturating_sub(1));
+            calendar.skip_laps(now);
             while let Some(due) = calendar.peek().filter(|due| due.at < now) {
                 missed.push(due);
                 calendar.advance();
@@ -108,22 +131,56 @@ impl Schedule {
 }
 
 impl Calendar {
+    fn new(interval: Duration, slots: Vec<TargetId>, begins: Mono) -> Calendar {
+        let (interval_nanos, count) = (nanos(interval), (slots.len() as u64).max(1));
+        Calendar {
+            interval,
+            slots,
+            step: Duration::from_nanos(interval_nanos / count),
+            rest: interval_nanos % count,
+            carry: 0,
+            lap: begins,
+            next: 0,
+            at: begins,
+        }
+    }
+
     fn peek(&self) -> Option<Due> {
-        let target = *self.slots.get(self.next)?;
-        let interval = u128::from(nanos(self.interval));
-        let phase = interval * self.next as u128 / self.slots.len() as u128;
-        let after = u128::from(self.lap) * interval + phase;
-        let after = Duration::from_nanos(u64::try_from(after).unwrap_or(u64::MAX));
-        Some(Due { target, at: self.origin.plus(after) })
+        Some(Due { target: *self.slots.get(self.next)?, at: self.at })
     }
 
     fn advance(&mut self) {
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         if self.next >= self.slots.len() {
             self.next = 0;
-            self.lap = self.lap.saturating_add(1);
+            self.carry = 0;
+            self.lap = self.lap.plus(self.interval);
+            self.at = self.lap;
+            return;
+        }
+        self.at = self.at.plus(self.step);
+        self.carry = self.carry.saturating_add(self.rest);
+        let count = self.slots.len() as u64;
+        if self.carry >= count {
+            self.carry = self.carry.saturating_sub(count);
+            self.at = self.at.plus(Duration::from_nanos(1));
         }
     }
+
+    /// Skips the laps of which nothing will be told: all that are behind but the last.
+    fn skip_laps(&mut self, now: Mono) {
+        let interval = nanos(self.interval);
+        let behind = nanos(now.since(self.at)) / interval.max(1);
+        let skipped = Duration::from_nanos(behind.saturating_sub(1).saturating_mul(interval));
+        self.lap = self.lap.plus(skipped);
+        self.at = self.at.plus(skipped);
+    }
+}
+
+fn keyed(key: [u8; 16], bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(&key);
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -56,7 +56,10 @@ impl Window {
 
     /// Takes up an answered check; its RTT is quantised as history keeps it.
     pub fn push(&mut self, sample: &Sample) {
-        let Some(rtt) = sample.median_rtt() else { return };
+        if sample.replies() == 0 {
+            return;
+        }
+        let rtt = sample.median_rtt().unwrap_or(Rtt::UNMEASURED);
         let place = usize::from(self.next) % CHECKS;
         self.rtts[place] = rtt.code();
         self.lost[place] = u16::try_from(sample.lost()).unwrap_or(u16::MAX);
@@ -70,12 +73,13 @@ impl Window {
         *self = Window::default();
     }
 
-    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if there is no check.
+    /// The median of the checks' RTTs (the lower one of two in the middle); `None` if none was measured.
     pub fn rtt(&self) -> Option<Rtt> {
         let mut rtts = self.rtts;
         let rtts = rtts.get_mut(..usize::from(self.len))?;
         rtts.sort_unstable();
-        rtts.get(rtts.len().checked_sub(1)? / 2).copied().map(Rtt::from_code)
+        let measured = rtts.get(rtts.partition_point(|code| !Rtt::from_code(*code).is_measured())..)?;
+        measured.get(measured.len().checked_sub(1)? / 2).copied().map(Rtt::from_code)
     }
 
     /// The share of lost echoes, from 0 to 1.
@@ -194,6 +198,26 @@ mod tests {
             let warns = if already { median >= limit } else { median > limit };
             prop_assert_eq!(window.warns(&Settings::default(), already), warns);
         }
+    }
+
+    #[test]
+    fn replies_without_an_rtt_raise_no_warning_and_end_none() {
+        let settings = Settings::default();
+        let unmeasured = |lost: usize| {
+            let lost = std::iter::repeat_n(Echo::Lost(Loss::NoReply), lost);
+            let echoes = lost.chain([Echo::Reply(Rtt::UNMEASURED)]).collect();
+            Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes)
+        };
+        let mut window = Window::new();
+        window.push(&unmeasured(0));
+        assert!(window.rtt().is_none() && !window.warns(&settings, false));
+        window.push(&sample(5, 0, 0, Duration::from_millis(152)));
+        window.push(&unmeasured(0));
+        assert!(window.warns(&settings, false), "the median is that of what was measured");
+        for _ in 0..6 {
+            window.push(&unmeasured(1));
+        }
+        assert!(window.warns(&settings, false), "what was lost beside them was lost");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The plan: what a configuration means, validated. Everything downstream reads this and nothing else.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,17 +29,19 @@ impl Locale {
 
 /// A group's place in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupId(u32);
+pub struct GroupId(NonZeroU32);
 
 impl GroupId {
-    /// The group at this place; places beyond `u32::MAX` become the last one.
+    /// The group at this place; places beyond `u32::MAX - 1` become the last one.
     pub fn from_index(index: usize) -> GroupId {
-        GroupId(u32::try_from(index).unwrap_or(u32::MAX))
+        // One more than the place, so that no group takes no room of its own.
+        let number = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
+        GroupId(NonZeroU32::new(number).unwrap_or(NonZeroU32::MAX))
     }
 
     /// The place in the plan's list of groups.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
@@ -48,12 +51,21 @@ impl GroupId {
 pub struct Group {
     /// Unique in the plan.
     pub name: Arc<str>,
+    /// How many echoes a second the router before its members bears; no limit when absent, the default.
+    pub router_rate: Option<NonZeroU32>,
 }
 
 impl Group {
     /// A group of this name.
     pub fn new(name: impl Into<Arc<str>>) -> Group {
-        Group { name: name.into() }
+        Group { name: name.into(), router_rate: None }
+    }
+
+    /// The same group behind a router that bears this many echoes a second.
+    #[must_use]
+    pub fn with_router_rate(mut self, echoes_per_second: NonZeroU32) -> Group {
+        self.router_rate = Some(echoes_per_second);
+        self
     }
 }
 

@@ -8,14 +8,27 @@ use std::time::Duration;
 use super::target::TargetId;
 use super::time::Mono;
 
-/// A round-trip time, kept in units of 100 ns; the longest is about 429 s.
+/// A round-trip time, kept in units of 100 ns; the longest is about 429 s. One of zero was [not measured](Rtt::UNMEASURED).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Rtt(u32);
 
 impl Rtt {
-    /// The nearest representable round-trip time, rounded down; the longest one if `duration` is longer.
+    /// Of a reply that counts though nobody knows how long it took: it came across a step of the wall clock, or this machine does not
+    /// know when its request left. Medians leave it out.
+    pub const UNMEASURED: Rtt = Rtt(0);
+
+    /// The nearest representable round-trip time, rounded down; 100 ns, the shortest, or the longest one if `duration` is
+    /// shorter or longer than that.
     pub fn from_duration(duration: Duration) -> Rtt {
-        Rtt(u32::try_from(duration.as_nanos() / 100).unwrap_or(u32::MAX))
+        // One is made for every reply, and 128 bits are slow to divide.
+        let units =
+            duration.as_secs().saturating_mul(10_000_000).saturating_add(u64::from(duration.subsec_nanos() / 100));
+        Rtt(u32::try_from(units).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Whether it says how long the reply took.
+    pub fn is_measured(self) -> bool {
+        self != Rtt::UNMEASURED
     }
 
     /// The round-trip time.
@@ -34,7 +47,7 @@ impl Rtt {
     }
 
     /// The value that history keeps and decisions are taken on: to 10 us, or to eight significant bits (better than
-    /// 1 %) where that is coarser.
+    /// 1 %) where that is coarser; 10 us at least, as zero is not measured.
     ///
     /// ```
     /// use netwatch_core::Rtt;
@@ -51,7 +64,10 @@ impl Rtt {
     /// The quantised value in two bytes: the power of two, then the eight significant bits. The longer RTT has the
     /// larger code.
     pub(crate) fn code(self) -> u16 {
-        let steps = (u64::from(self.0) + 50) / 100;
+        if !self.is_measured() {
+            return 0;
+        }
+        let steps = ((u64::from(self.0) + 50) / 100).max(1);
         let shift = (64 - steps.leading_zeros()).saturating_sub(8);
         let half = (1_u64 << shift) >> 1;
         let rounded = (steps + half) >> shift;
@@ -180,7 +196,7 @@ impl Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Echo {
-    /// Answered after this time.
+    /// Answered after this time, which may be [unmeasured](Rtt::UNMEASURED).
     Reply(Rtt),
     /// Known to be lost.
     Lost(Loss),
@@ -320,10 +336,10 @@ impl Sample {
         self.echoes.lost()
     }
 
-    /// The median RTT of the answered echoes (the lower one of two in the middle): a target's "ping".
+    /// The median of the RTTs that were measured (the lower one of two in the middle): a target's "ping".
     pub fn median_rtt(&self) -> Option<Rtt> {
         let answered = |echo: Echo| match echo {
-            Echo::Reply(rtt) => Some(rtt),
+            Echo::Reply(rtt) => Some(rtt).filter(|rtt| rtt.is_measured()),
             _ => None,
         };
         if self.echoes.len() > INLINE {
@@ -380,7 +396,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_median_and_the_counts_are_those_of_the_echoes(
-            echoes in prop::collection::vec((0_u32..4, 0_u32..50), 0..12),
+            echoes in prop::collection::vec((0_u32..4, 1_u32..50), 0..12),
         ) {
             let echo = |(kind, units)| match kind {
                 0 => Echo::Lost(Loss::NoReply),
@@ -403,6 +419,22 @@ mod tests {
     #[test]
     fn a_sample_is_small() {
         assert!(size_of::<Sample>() <= 120, "{} bytes", size_of::<Sample>());
+    }
+
+    #[test]
+    fn a_reply_whose_rtt_was_not_measured_counts_and_its_rtt_does_not() {
+        let of = |echoes: &[Echo]| {
+            Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, echoes.iter().copied().collect())
+        };
+        let unmeasured = Echo::Reply(Rtt::UNMEASURED);
+        let sample =
+            of(&[Echo::Reply(ms(5)), unmeasured, Echo::Reply(ms(4)), unmeasured, Echo::Reply(ms(6)), unmeasured]);
+        assert_eq!((sample.replies(), sample.median_rtt()), (6, Some(ms(5))));
+        let sample = of(&[unmeasured, Echo::Lost(Loss::NoReply)]);
+        assert_eq!((sample.replies(), sample.median_rtt()), (1, None));
+        assert!(Rtt::from_duration(Duration::ZERO).is_measured(), "what is measured never looks as if it were not");
+        assert!(Rtt::from_duration(Duration::from_nanos(1)).quantised().is_measured());
+        assert_eq!(Rtt::UNMEASURED.quantised(), Rtt::UNMEASURED);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A target: a device with its settings, as the plan holds it.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::plan::GroupId;
@@ -124,7 +124,15 @@ impl Settings {
 
 /// A device with its settings.
 ///
-/// A device *is* its name: what is known of it is kept under that name across restarts.
+/// A device *is* its name: what is known of it is kept under that name across restarts. A plan may hold a million of
+/// these, so what most of them lack is behind methods, and what many of them have alike is shared.
+///
+/// ```
+/// use netwatch_core::Target;
+/// let target = Target::at("dslam-1", "192.0.2.1".parse().unwrap()).with_note("llave en portería").with_tags(["centro"]);
+/// assert_eq!(target.note().map(|note| &**note), Some("llave en portería"));
+/// assert_eq!(target.probe(), "icmp");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Target {
@@ -134,34 +142,32 @@ pub struct Target {
     pub host: Host,
     /// The group it is shown under.
     pub group: Option<GroupId>,
-    /// Free words to select by.
-    pub tags: Vec<Arc<str>>,
     /// How many customers it serves.
     pub customers: Option<u32>,
-    /// What a technician should know at three in the morning.
-    pub note: Option<Arc<str>>,
     /// Not asked at present, and shown so.
     pub paused: bool,
-    /// The name under which the runtime knows the probe that asks it; default `icmp`.
-    pub probe: Arc<str>,
     /// How it is asked and judged.
     pub settings: Arc<Settings>,
+    extras: Option<Arc<Extras>>,
 }
+
+/// What most targets lack.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Extras {
+    tags: Box<[Arc<str>]>,
+    note: Option<Arc<str>>,
+    probe: Option<Arc<str>>,
+}
+
+/// The probe of a target that names none.
+const ICMP: &str = "icmp";
 
 impl Target {
     /// A target with default settings, asked by the probe `icmp`.
     pub fn new(name: impl Into<Arc<str>>, host: Host) -> Target {
-        Target {
-            name: name.into(),
-            host,
-            group: None,
-            tags: Vec::new(),
-            customers: None,
-            note: None,
-            paused: false,
-            probe: "icmp".into(),
-            settings: Arc::new(Settings::default()),
-        }
+        static DEFAULT: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
+        let settings = DEFAULT.clone();
+        Target { name: name.into(), host, group: None, customers: None, paused: false, settings, extras: None }
     }
 
     /// A target at a plain address.
@@ -175,17 +181,77 @@ impl Target {
         Target::new(name, Host::Ip { ip, zone: None })
     }
 
-    /// The same target with these settings.
+    /// The same target with these settings, which it may share with others.
     #[must_use]
-    pub fn with_settings(mut self, settings: Settings) -> Target {
-        self.settings = Arc::new(settings);
+    pub fn with_settings(mut self, settings: impl Into<Arc<Settings>>) -> Target {
+        self.settings = settings.into();
+        self
+    }
+
+    /// The same target, shown under this group.
+    #[must_use]
+    pub fn with_group(mut self, group: GroupId) -> Target {
+        self.group = Some(group);
         self
     }
 
     /// The same target, asked by the probe of this name.
     #[must_use]
     pub fn with_probe(mut self, probe: impl Into<Arc<str>>) -> Target {
-        self.probe = probe.into();
+        let probe = probe.into();
+        self.extras_mut().probe = Some(probe).filter(|probe| **probe != *ICMP);
         self
+    }
+
+    /// The same target with these free words to select by.
+    #[must_use]
+    pub fn with_tags<T: Into<Arc<str>>>(mut self, tags: impl IntoIterator<Item = T>) -> Target {
+        self.extras_mut().tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The same target with what a technician should know at three in the morning.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<Arc<str>>) -> Target {
+        self.extras_mut().note = Some(note.into());
+        self
+    }
+
+    /// The name under which the runtime knows the probe that asks it; default `icmp`.
+    pub fn probe(&self) -> &str {
+        self.extras.as_ref().and_then(|extras| extras.probe.as_deref()).unwrap_or(ICMP)
+    }
+
+    /// Free words to select by.
+    pub fn tags(&self) -> &[Arc<str>] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.tags)
+    }
+
+    /// What a technician should know at three in the morning.
+    pub fn note(&self) -> Option<&Arc<str>> {
+        self.extras.as_ref()?.note.as_ref()
+    }
+
+    fn extras_mut(&mut self) -> &mut Extras {
+        Arc::make_mut(self.extras.get_or_insert_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_targets_fit() {
+        assert!(size_of::<Target>() <= 88, "{} bytes", size_of::<Target>());
+        assert!(Target::at("a", [192, 0, 2, 1].into()).with_group(GroupId::from_index(0)).extras.is_none());
+    }
+
+    #[test]
+    fn what_is_rare_is_kept_together_and_a_copy_goes_its_own_way() {
+        let target = Target::at("a", [192, 0, 2, 1].into()).with_tags(["x", "y"]).with_probe("tcp").with_note("n");
+        let other = target.clone().with_note("m").with_probe("icmp");
+        assert_eq!((target.probe(), target.note(), target.tags().len()), ("tcp", Some(&"n".into()), 2));
+        assert_eq!((other.probe(), other.note(), other.tags().len()), ("icmp", Some(&"m".into()), 2));
     }
 }

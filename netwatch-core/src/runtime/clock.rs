@@ -1,5 +1,7 @@
 //! The two clocks of this machine, read together; the pure half never reads one itself.
 
+#[cfg(feature = "test-util")]
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -31,7 +33,7 @@ impl Clock {
     /// The present.
     pub(super) fn now(&self) -> Now {
         match self {
-            Clock::System => Now::new(monotonic(), Wall::from(SystemTime::now())),
+            Clock::System => Now::new(monotonic(), wall()),
             #[cfg(any(test, feature = "test-util"))]
             Clock::Tokio { origin, start } => {
                 let passed = origin.elapsed();
@@ -45,6 +47,17 @@ impl Clock {
         tokio::time::sleep(at.since(self.now().mono)).await;
     }
 }
+
+fn wall() -> Wall {
+    let wall = Wall::from(SystemTime::now());
+    #[cfg(feature = "test-util")]
+    let wall = Wall::from_unix_nanos(wall.unix_nanos().saturating_add(SHIFT.load(Ordering::Relaxed)));
+    wall
+}
+
+/// How far a test has set the wall clock, in nanoseconds.
+#[cfg(feature = "test-util")]
+pub(crate) static SHIFT: AtomicI64 = AtomicI64::new(0);
 
 fn monotonic() -> Mono {
     let time = clock_gettime(ClockId::Monotonic);

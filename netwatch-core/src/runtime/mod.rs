@@ -3,7 +3,7 @@
 
 mod builder;
 mod checks;
-mod clock;
+pub(crate) mod clock;
 mod delivery;
 mod driver;
 mod journal;

@@ -6,8 +6,10 @@
 
 mod nature;
 mod recorders;
+mod wall_clock;
 mod world;
 
 pub use nature::{Faults, Span};
 pub use recorders::{MemoryJournal, RecordingNotifier, RecordingSink};
+pub use wall_clock::{set_wall_clock_back, set_wall_clock_forward};
 pub use world::{Accepted, Told, World, WorldOptions, WorldReport};

@@ -1,22 +1,36 @@
-//! What became of the echoes to one host, and how it is shown.
+//! What became of the echoes to one host: counted for ever, remembered for a while.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use netwatch_core::{Echo, Locale, Loss, Rtt, Sample};
+use netwatch_core::{Cause, Echo, Loss, Rtt};
 use serde::Serialize;
 
-use crate::table::Cell;
-use crate::words;
+use super::hosts::Wanted;
+
+/// So many fates are remembered; medians and histories are of these. Nobody who asks for fewer echoes notices.
+const REMEMBERED: usize = crate::args::REMEMBERED as usize;
 
 /// The echoes to one host so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    pub(crate) host: String,
+    pub(crate) host: Box<str>,
     pub(crate) address: Option<SocketAddr>,
-    rtts: Vec<Rtt>,
-    lost: u64,
-    unknown: u64,
-    cause: Option<&'static str>,
+    pub(crate) answered: u64,
+    pub(crate) lost: u64,
+    pub(crate) unknown: u64,
+    pub(crate) least: Option<Rtt>,
+    pub(crate) most: Option<Rtt>,
+    /// What was learned last.
+    pub(crate) last: Option<Echo>,
+    /// Why an echo is unknown, or nothing can be asked.
+    pub(crate) cause: Option<Cause>,
+    /// Why an echo is lost, where something said so.
+    pub(crate) loss: Option<Loss>,
+    total_ms: f64,
+    /// In the order of their sending, from the round `first` on.
+    fates: VecDeque<Option<Echo>>,
+    first: u32,
 }
 
 #[derive(Serialize)]
@@ -36,159 +50,185 @@ struct TallyDto<'a> {
 }
 
 impl Tally {
-    /// Nothing yet. A host without an address cannot be asked.
-    pub(crate) fn new(host: &str, address: Option<SocketAddr>) -> Tally {
-        let cause = address.is_none().then(|| netwatch_core::Cause::Unresolved.code());
-        Tally { host: host.to_owned(), address, rtts: Vec::new(), lost: 0, unknown: 0, cause }
-    }
-
-    /// Counts the echoes of a sample.
-    pub(crate) fn add(&mut self, sample: &Sample) {
-        for echo in sample.echoes.iter() {
-            match echo {
-                Echo::Reply(rtt) => {
-                    let at = self.rtts.partition_point(|known| *known <= rtt);
-                    self.rtts.insert(at, rtt);
-                }
-                Echo::Lost(_) => self.lost = self.lost.saturating_add(1),
-                Echo::Unknown(cause) => {
-                    self.unknown = self.unknown.saturating_add(1);
-                    self.cause = Some(cause.code());
-                }
-                _ => self.unknown = self.unknown.saturating_add(1),
-            }
+    /// Nothing yet.
+    pub(crate) fn new(wanted: Wanted) -> Tally {
+        Tally {
+            host: wanted.host,
+            address: wanted.address,
+            answered: 0,
+            lost: 0,
+            unknown: 0,
+            least: None,
+            most: None,
+            last: None,
+            cause: None,
+            loss: None,
+            total_ms: 0.0,
+            fates: VecDeque::new(),
+            first: 0,
         }
     }
 
-    /// Whether the host answered at least once.
-    pub(crate) fn answered(&self) -> bool {
-        !self.rtts.is_empty()
+    /// A lookup has ended. A host without an address cannot be asked.
+    pub(crate) fn locate(&mut self, address: Result<SocketAddr, Cause>) {
+        self.address = address.ok();
+        self.cause = address.err().or(self.cause);
+    }
+
+    /// The echo of this round, counted from 0, has its fate.
+    pub(crate) fn add(&mut self, round: u32, echo: Echo) {
+        match echo {
+            Echo::Reply(rtt) => {
+                self.answered = self.answered.saturating_add(1);
+                self.total_ms += rtt.as_millis_f64();
+                self.least = Some(self.least.map_or(rtt, |least| least.min(rtt)));
+                self.most = self.most.max(Some(rtt));
+            }
+            Echo::Lost(loss) => {
+                self.lost = self.lost.saturating_add(1);
+                self.loss = Some(loss).filter(|loss| *loss != Loss::NoReply).or(self.loss);
+            }
+            Echo::Unknown(cause) => {
+                self.unknown = self.unknown.saturating_add(1);
+                self.cause = Some(cause);
+            }
+            _ => self.unknown = self.unknown.saturating_add(1),
+        }
+        self.last = Some(echo);
+        self.remember(round, echo);
+    }
+
+    /// How many echoes have their fate.
+    pub(crate) fn sent(&self) -> u64 {
+        self.answered.saturating_add(self.lost).saturating_add(self.unknown)
+    }
+
+    /// The share of the echoes whose fate is known that is lost.
+    pub(crate) fn loss_share(&self) -> Option<f64> {
+        let known = self.answered.saturating_add(self.lost);
+        (known > 0).then(|| self.lost as f64 / known as f64)
+    }
+
+    /// Whether it is known that nothing answers: asked, and every fate known.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.lost > 0 && self.answered == 0 && self.unknown == 0
+    }
+
+    /// Whether the last that was learned is a reply.
+    pub(crate) fn last_is_reply(&self) -> bool {
+        matches!(self.last, Some(Echo::Reply(_)))
+    }
+
+    /// The lower one of two in the middle.
+    pub(crate) fn median(&self) -> Option<Rtt> {
+        let reply = |fate: &Option<Echo>| match fate {
+            Some(Echo::Reply(rtt)) => Some(*rtt),
+            _ => None,
+        };
+        let mut rtts: Vec<Rtt> = self.fates.iter().filter_map(reply).collect();
+        let middle = rtts.len().checked_sub(1)? / 2;
+        Some(*rtts.select_nth_unstable(middle).1)
+    }
+
+    /// What is remembered, in the order of sending; `None` where the fate is open.
+    pub(crate) fn fates(&self) -> impl DoubleEndedIterator<Item = Option<Echo>> + ExactSizeIterator {
+        self.fates.iter().copied()
     }
 
     /// One JSON object on one line. Times are milliseconds, the loss a share of the echoes whose fate is known.
     pub(crate) fn json(&self) -> String {
-        let answered = self.rtts.len() as u64;
-        let known = answered.saturating_add(self.lost);
-        let total: f64 = self.rtts.iter().map(|rtt| rtt.as_millis_f64()).sum();
         let dto = TallyDto {
             host: &self.host,
             address: self.address.map(shown),
-            sent: known.saturating_add(self.unknown),
-            answered,
+            sent: self.sent(),
+            answered: self.answered,
             lost: self.lost,
             unknown: self.unknown,
-            loss: (known > 0).then(|| self.lost as f64 / known as f64),
-            rtt_min_ms: self.rtts.first().map(|rtt| rtt.as_millis_f64()),
+            loss: self.loss_share(),
+            rtt_min_ms: self.least.map(Rtt::as_millis_f64),
             rtt_median_ms: self.median().map(Rtt::as_millis_f64),
-            rtt_avg_ms: (answered > 0).then(|| total / answered as f64),
-            rtt_max_ms: self.rtts.last().map(|rtt| rtt.as_millis_f64()),
-            cause: self.cause,
+            rtt_avg_ms: (self.answered > 0).then(|| self.total_ms / self.answered as f64),
+            rtt_max_ms: self.most.map(Rtt::as_millis_f64),
+            cause: self.cause.map(Cause::code),
         };
         serde_json::to_string(&dto).unwrap_or_default()
     }
 
-    /// The lower one of two in the middle.
-    fn median(&self) -> Option<Rtt> {
-        self.rtts.get(self.rtts.len().checked_sub(1)? / 2).copied()
-    }
-}
-
-/// What became of one echo.
-pub(crate) fn line(tally: &Tally, number: u64, sample: &Sample, locale: Locale) -> String {
-    let fate = match sample.echoes.iter().next() {
-        Some(Echo::Reply(rtt)) => milliseconds(rtt, locale),
-        Some(Echo::Lost(Loss::NoReply)) => words::lost(locale).to_owned(),
-        Some(Echo::Lost(loss)) => {
-            let why = words::loss_cause(loss.code(), locale).unwrap_or(loss.code());
-            format!("{}: {why}", words::lost(locale))
+    fn remember(&mut self, round: u32, echo: Echo) {
+        let Some(place) = round.checked_sub(self.first) else { return };
+        let place = place as usize;
+        if place >= self.fates.len() {
+            self.fates.resize(place.saturating_add(1), None);
         }
-        Some(Echo::Unknown(cause)) => {
-            let why = words::cause(cause.code(), locale).unwrap_or(cause.code());
-            format!("{}: {why}", words::unknown(locale))
+        if let Some(fate) = self.fates.get_mut(place) {
+            *fate = Some(echo);
         }
-        _ => words::unknown(locale).to_owned(),
-    };
-    let address = tally.address.map(shown).filter(|address| *address != tally.host);
-    let address = address.map_or_else(String::new, |address| format!(" ({address})"));
-    format!("{}{address}  #{number}  {fate}", words::printable(&tally.host))
-}
-
-/// The table at the end: a row a host.
-pub(crate) fn table(tallies: &[Tally], locale: Locale) -> Vec<Vec<Cell>> {
-    let figures = [
-        words::sent(locale),
-        words::answered(locale),
-        words::lost_column(locale),
-        words::unknown_column(locale),
-        words::least(locale),
-        words::median(locale),
-        words::most(locale),
-    ];
-    let mut rows = vec![vec![Cell::text(words::name(locale)), Cell::text(words::address(locale))]];
-    if let Some(head) = rows.first_mut() {
-        head.extend(figures.map(Cell::figure));
+        while self.fates.len() > REMEMBERED {
+            self.fates.pop_front();
+            self.first = self.first.saturating_add(1);
+        }
     }
-    let ms = |rtt: Option<Rtt>| Cell::figure(rtt.map_or_else(|| "-".to_owned(), |rtt| milliseconds(rtt, locale)));
-    for tally in tallies {
-        let answered = tally.rtts.len() as u64;
-        let sent = answered.saturating_add(tally.lost).saturating_add(tally.unknown);
-        let why = || tally.cause.and_then(|code| words::cause(code, locale)).unwrap_or("-").to_owned();
-        let address = tally.address.map_or_else(why, shown);
-        let colour = if tally.answered() { "32" } else { "1;31" };
-        let mut row = vec![Cell::text(words::printable(&tally.host)).coloured(colour), Cell::text(address)];
-        row.extend([sent, answered, tally.lost, tally.unknown].map(|count| Cell::figure(count.to_string())));
-        row.extend([ms(tally.rtts.first().copied()), ms(tally.median()), ms(tally.rtts.last().copied())]);
-        rows.push(row);
-    }
-    rows
 }
 
 /// The address without its port, which means nothing here, but with its scope.
-fn shown(address: SocketAddr) -> String {
+pub(crate) fn shown(address: SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
         other => other.ip().to_string(),
     }
 }
 
-fn milliseconds(rtt: Rtt, locale: Locale) -> String {
-    format!("{} ms", words::decimal(rtt.as_millis_f64(), 3, locale))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use netwatch_core::{Cause, Mono, TargetId};
-
     use super::*;
 
+    pub(crate) fn reply(us: u64) -> Echo {
+        Echo::Reply(Rtt::from_duration(Duration::from_micros(us)))
+    }
+
+    fn tally() -> Tally {
+        Tally::new(Wanted { host: "192.0.2.1".into(), address: "192.0.2.1:0".parse().ok() })
+    }
+
     #[test]
-    fn people_read_words_and_programs_codes() {
-        let sample = |echo| Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, [echo].into_iter().collect());
-        let mut tally = Tally::new("192.0.2.1", Some(([192, 0, 2, 1], 0).into()));
-        let reply = sample(Echo::Reply(Rtt::from_duration(Duration::from_micros(1250))));
-        let silence = sample(Echo::Lost(Loss::NoReply));
-        let lost = sample(Echo::Lost(Loss::HostUnreachable));
-        let unknown = sample(Echo::Unknown(Cause::NoRoute));
-        for (sample, es, en) in [
-            (&reply, "1,250 ms", "1.250 ms"),
-            (&silence, "sin respuesta", "no reply"),
-            (&lost, "sin respuesta: no se encuentra en su red", "no reply: it is not found on its network"),
-            (
-                &unknown,
-                "no se sabe: el servidor de netwatch no tiene ruta hacia la dirección",
-                "unknown: this machine has no route to the address",
-            ),
-        ] {
-            tally.add(sample);
-            assert_eq!(line(&tally, 1, sample, Locale::Es), format!("192.0.2.1  #1  {es}"));
-            assert_eq!(line(&tally, 1, sample, Locale::En), format!("192.0.2.1  #1  {en}"));
+    fn every_fate_is_counted_and_unknown_is_no_loss() {
+        let mut tally = tally();
+        let fates =
+            [reply(3000), Echo::Lost(Loss::HostUnreachable), reply(1000), Echo::Unknown(Cause::NoRoute), reply(2000)];
+        // The order of arrival is another one.
+        for round in [1, 0, 2, 4, 3] {
+            tally.add(round, fates[round as usize]);
         }
-        let nowhere = Tally::new("olt-1", None);
-        let shown = crate::table::render(&table(&[tally, nowhere], Locale::Es), false);
-        assert!(shown.contains("1,250 ms") && shown.contains("el nombre no tiene dirección"), "{shown}");
-        let json = Tally::new("olt-1", None).json();
-        assert!(json.contains("\"cause\":\"unresolved\""), "{json}");
+        assert_eq!(tally.fates().flatten().collect::<Vec<_>>(), fates);
+        let json: serde_json::Value = serde_json::from_str(&tally.json()).unwrap();
+        let expected = serde_json::json!({
+            "host": "192.0.2.1", "address": "192.0.2.1", "sent": 5, "answered": 3, "lost": 1, "unknown": 1, "loss": 0.25,
+            "rtt_min_ms": 1.0, "rtt_median_ms": 2.0, "rtt_avg_ms": 2.0, "rtt_max_ms": 3.0, "cause": "no_route",
+        });
+        assert_eq!(json, expected);
+        assert!(!tally.is_silent() && tally.loss == Some(Loss::HostUnreachable));
+    }
+
+    #[test]
+    fn what_could_not_be_asked_is_not_silent() {
+        let mut tally = tally();
+        tally.locate(Err(Cause::Unresolved));
+        assert!(!tally.is_silent() && tally.json().contains("\"cause\":\"unresolved\""));
+        let mut tally = self::tally();
+        tally.add(0, Echo::Unknown(Cause::NoRoute));
+        tally.add(1, Echo::Lost(Loss::NoReply));
+        assert!(!tally.is_silent(), "one echo that nobody knows of may have been answered");
+    }
+
+    #[test]
+    fn an_endless_ping_forgets_but_goes_on_counting() {
+        let mut tally = tally();
+        (0..10_000).for_each(|round| tally.add(round, reply(1000 + u64::from(round))));
+        assert_eq!((tally.sent(), tally.fates().len()), (10_000, REMEMBERED));
+        assert_eq!(tally.least, Some(Rtt::from_duration(Duration::from_micros(1000))));
+        tally.add(3, Echo::Lost(Loss::NoReply));
+        assert_eq!((tally.lost, tally.fates().flatten().count()), (1, REMEMBERED));
     }
 }

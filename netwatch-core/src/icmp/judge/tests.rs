@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::cookie::Stamp;
+use super::super::handover::Ask;
 use super::super::inflight::Departure;
 use super::*;
 use crate::model::{Cause, Echo, Rtt, Sample, Settings, TargetId};
@@ -52,12 +53,12 @@ fn honest() -> SocketAddr {
 
 impl World {
     fn begin(&mut self, check: &Check) {
-        self.slot = self.inflight.begin(check, 0).unwrap();
+        self.slot = self.inflight.begin(&Ask::of(check), 0).unwrap();
     }
 
     fn depart(&mut self) {
         let planned = self.inflight.next_departure(self.slot).unwrap();
-        let echo = self.inflight.depart(self.slot).unwrap();
+        let (echo, _) = self.inflight.depart(self.slot, planned).unwrap();
         self.inflight.sent(self.slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         let wire = self.keys.assign(echo.stamp.key, |_| false).unwrap();
         self.sent.push((echo, wire, self.cookies.seal(echo.stamp, echo.to.ip())));
@@ -283,12 +284,32 @@ fn an_error_after_the_timeout_still_explains_it() {
 }
 
 #[test]
+fn an_error_with_a_whole_payload_finds_its_echo_among_more_echoes_than_keys() {
+    let settings = Settings { pings: 3_000, spacing: Duration::from_millis(1), ..Settings::default() };
+    let check = Check::new(CheckId::new(1), TargetId::from_index(0), "t", honest(), ms(0), Arc::new(settings));
+    let mut world = world();
+    assert!(world.inflight.cancel(world.slot, 0));
+    world.sent.clear();
+    world.begin(&check);
+    (0..3_000).for_each(|_| world.depart());
+    let (_, wire, payload) = world.sent[5];
+    assert_eq!(world.complain(wire, "192.0.2.1", &payload, Loss::Prohibited), Count::ErrorsMatched);
+    assert_eq!(world.complain(wire, "192.0.2.1", &payload[..12], Loss::HostUnreachable), Count::ErrorsUnmatched);
+    assert_eq!(world.judge(honest(), wire, &payload[..4], ms(5)), Count::NotOurs, "nor is a cut reply anybody's");
+    let echoes = echoes(&world.end());
+    let explained: Vec<usize> = (0..3_000).filter(|ping| echoes[*ping] != LOST).collect();
+    assert_eq!((explained, echoes[5]), (vec![5], Echo::Lost(Loss::Prohibited)));
+}
+
+#[test]
 fn an_error_about_another_address_key_or_payload_explains_nothing() {
     let mut world = world();
     let (_, wire, mut payload) = world.sent[0];
     let loss = Loss::HostUnreachable;
     assert_eq!(world.complain(wire, "192.0.2.7", &payload, loss), Count::ErrorsUnmatched);
-    let never_sent = WireKey { seq: wire.seq ^ 0x0800, ..wire };
+    assert_eq!(world.complain(wire, "192.0.2.7", &[], loss), Count::ErrorsUnmatched);
+    assert_eq!(world.complain(world.sent[1].1, "192.0.2.1", &payload, loss), Count::ErrorsUnmatched);
+    let never_sent = WireKey { seq: wire.seq ^ 0x0200, ..wire };
     assert_eq!(world.complain(never_sent, "192.0.2.1", &[], loss), Count::ErrorsUnmatched);
     payload[20] ^= 1;
     assert_eq!(world.complain(wire, "192.0.2.1", &payload, loss), Count::ErrorsUnmatched);
@@ -316,7 +337,7 @@ fn a_reply_that_seems_late_after_a_clock_step_is_unknown() {
         let arrival = |_| Arrival { at: ms(seen), is_known: false };
         assert_eq!(judge.reply(echo.to, wire, &payload, arrival).0, read);
         let fate = match read {
-            Count::Replies => Echo::Reply(Rtt::from_duration(TIMEOUT)),
+            Count::Replies => Echo::Reply(Rtt::UNMEASURED),
             _ => Echo::Unknown(Cause::Stalled),
         };
         assert_eq!(echoes(&world.end())[0], fate);

@@ -1,0 +1,222 @@
+//! From targets as they were written to those of the plan, one after the other: of a row of a bulk file nothing is kept
+//! but what the plan holds and what is needed to find two of a kind.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netwatch_core::{GroupId, PayloadRule, Settings, Target};
+
+use super::address;
+use super::file::RawTarget;
+use super::problem::{At, Place, Problems};
+use super::resolve::called_twice;
+use super::settings::{RawSettings, judge};
+
+/// A group that targets may name.
+pub(super) struct KnownGroup<'a> {
+    /// Its place in the plan.
+    pub(super) id: GroupId,
+    /// What it says itself.
+    pub(super) written: &'a RawSettings,
+    /// What it comes to with the defaults.
+    pub(super) settings: Arc<Settings>,
+}
+
+/// The groups by their names.
+pub(super) type Groups<'a> = HashMap<&'a str, KnownGroup<'a>>;
+
+/// The targets so far.
+pub(super) struct Targets<'a> {
+    /// How many were read, good and bad.
+    pub(super) taken: usize,
+    defaults: &'a RawSettings,
+    settings: Arc<Settings>,
+    groups: Groups<'a>,
+    shared: SharedSettings,
+    words: HashMap<String, Arc<str>>,
+    targets: Vec<Target>,
+    names: Vec<Seen<Arc<str>>>,
+    hosts: Vec<Seen<u32>>,
+    hasher: RandomState,
+}
+
+/// What may be of a kind with another: its digest, itself or where it is in the plan, and where it was written.
+struct Seen<T> {
+    digest: u64,
+    what: T,
+    place: Place,
+}
+
+impl<'a> Targets<'a> {
+    /// None yet.
+    pub(super) fn new(defaults: &'a RawSettings, groups: Groups<'a>) -> Targets<'a> {
+        Targets {
+            taken: 0,
+            defaults,
+            settings: Arc::new(defaults.over(&Settings::default())),
+            groups,
+            shared: SharedSettings::default(),
+            words: HashMap::new(),
+            targets: Vec::new(),
+            names: Vec::new(),
+            hosts: Vec::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// One more.
+    pub(super) fn take(&mut self, raw: &RawTarget, problems: &mut Problems) {
+        self.taken = self.taken.saturating_add(1);
+        let name: Option<Arc<str>> = raw.name.as_ref().map(|name| name.value.as_str().into());
+        if let (Some(name), Some(written)) = (&name, &raw.name) {
+            let digest = self.hasher.hash_one(&**name);
+            self.names.push(Seen { digest, what: Arc::clone(name), place: written.place });
+        }
+        let group = raw.group.as_ref().and_then(|name| self.group(name, problems));
+        let settings = self.settings(raw, group, problems);
+        let host = raw.address.as_ref().and_then(|written| {
+            let host = address::resolve(written, raw.family.as_ref(), problems)?;
+            Some((host, written.place))
+        });
+        let (Some(name), Some((host, place))) = (name, host) else { return };
+        let index = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
+        self.hosts.push(Seen { digest: self.hasher.hash_one(&host), what: index, place });
+        let mut target = Target::new(name, host).with_settings(settings);
+        target.group = group.and_then(|name| Some(self.groups.get(name)?.id));
+        target.customers = raw.customers;
+        target.paused = raw.paused;
+        if !raw.tags.is_empty() {
+            let tags: Vec<Arc<str>> = raw.tags.iter().map(|tag| self.word(tag)).collect();
+            target = target.with_tags(tags);
+        }
+        if let Some(note) = &raw.note {
+            target = target.with_note(note.as_str());
+        }
+        self.targets.push(target);
+    }
+
+    /// All of them, after a look for names and addresses that stand for several.
+    pub(super) fn finish(mut self, problems: &mut Problems) -> Vec<Target> {
+        alike(
+            self.names,
+            |one, other| one == other,
+            |first, again| {
+                called_twice("target", again.place, &again.what, first.place, problems);
+            },
+        );
+        let targets = &self.targets;
+        let target = |index: u32| targets.get(index as usize);
+        let host = |index: u32| target(index).map(|target| &target.host);
+        alike(
+            self.hosts,
+            |one, other| host(*one) == host(*other),
+            |first, again| {
+                let (Some(one), Some(other)) = (target(first.what), target(again.what)) else { return };
+                // Two targets at one address are one device, most often.
+                let title = format!("\"{}\" and \"{}\" have the same address", one.name, other.name);
+                let label = format!("also at {}", problems.describe(first.place));
+                problems.warning(again.place, title, label, "remove one of them, unless both are meant");
+            },
+        );
+        self.targets.shrink_to_fit();
+        self.targets
+    }
+
+    fn group(&self, name: &At<String>, problems: &mut Problems) -> Option<&'a str> {
+        if let Some((name, _)) = self.groups.get_key_value(name.value.as_str()) {
+            return Some(name);
+        }
+        // A million wrong names are not each compared with all the right ones.
+        let known: Vec<&str> = if problems.are_plenty() { Vec::new() } else { self.groups.keys().copied().collect() };
+        let help = match super::problem::nearest(&name.value, &known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("add it: `[[group]]` with `name = \"{}\"`", name.value),
+        };
+        problems.error(name.place, format!("there is no group \"{}\"", name.value), "not defined", help);
+        None
+    }
+
+    fn settings(&mut self, raw: &RawTarget, group: Option<&str>, problems: &mut Problems) -> Arc<Settings> {
+        let group = group.and_then(|name| self.groups.get(name));
+        let base = group.map_or(&self.settings, |group| &group.settings);
+        if raw.settings.is_empty() {
+            return Arc::clone(base);
+        }
+        let nothing = RawSettings::default();
+        let levels = [self.defaults, group.map_or(&nothing, |group| group.written), &raw.settings];
+        let settings = raw.settings.over(base);
+        judge(&settings, &levels, problems);
+        self.shared.share(settings)
+    }
+
+    fn word(&mut self, word: &str) -> Arc<str> {
+        if let Some(known) = self.words.get(word) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = word.into();
+        self.words.insert(word.to_owned(), Arc::clone(&new));
+        new
+    }
+}
+
+/// Tells of every one that is like an earlier one. Sorting needs less memory than a map, and frees it at once.
+fn alike<T>(mut all: Vec<Seen<T>>, same: impl Fn(&T, &T) -> bool, mut tell: impl FnMut(&Seen<T>, &Seen<T>)) {
+    all.sort_unstable_by_key(|seen| (seen.digest, seen.place));
+    for run in all.chunk_by(|one, other| one.digest == other.digest) {
+        for (number, again) in run.iter().enumerate().skip(1) {
+            let earlier = run.get(..number).unwrap_or(&[]);
+            if let Some(first) = earlier.iter().find(|first| same(&first.what, &again.what)) {
+                tell(first, again);
+            }
+        }
+    }
+}
+
+type SettingsKey = ([Duration; 6], u16, u64, PayloadRule);
+
+/// Targets with equal settings share one copy of them.
+#[derive(Default)]
+struct SharedSettings(HashMap<SettingsKey, Arc<Settings>>);
+
+impl SharedSettings {
+    fn share(&mut self, settings: Settings) -> Arc<Settings> {
+        let times = [
+            settings.interval,
+            settings.spacing,
+            settings.timeout,
+            settings.tolerance,
+            settings.settle,
+            settings.warn_rtt,
+        ];
+        let key = (times, settings.pings, settings.warn_loss.to_bits(), settings.payload);
+        Arc::clone(self.0.entry(key).or_insert_with(|| Arc::new(settings)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_like_an_earlier_one_is_told_of_with_the_first() {
+        let problems = Problems::default();
+        let seen = |digest: u64, what: char, at: usize| Seen { digest, what, place: problems.place(at, 0..0) };
+        let all = vec![seen(1, 'a', 0), seen(2, 'a', 1), seen(1, 'b', 2), seen(1, 'a', 3), seen(1, 'a', 4)];
+        let mut told = Vec::new();
+        alike(all, |one, other| one == other, |first, again| told.push((first.place, again.place)));
+        let place = |at: usize| problems.place(at, 0..0);
+        assert_eq!(told, [(place(0), place(3)), (place(0), place(4))], "equal digests alone are not enough");
+    }
+
+    #[test]
+    fn equal_settings_are_kept_once() {
+        let mut shared = SharedSettings::default();
+        let first = shared.share(Settings::default());
+        assert!(Arc::ptr_eq(&first, &shared.share(Settings::default())));
+        let mut other = Settings::default();
+        other.warn_loss = 0.3;
+        assert!(!Arc::ptr_eq(&first, &shared.share(other)));
+    }
+}
