@@ -40,7 +40,7 @@ struct Pretend;
 #[async_trait]
 impl Probe for Pretend {
     async fn check(&self, check: &Check) -> Sample {
-        let echo = if &*check.name == "dead" { Echo::Lost(Loss::NoReply) } else { Echo::Reply(Rtt::default()) };
+        let echo = if check.name() == "dead" { Echo::Lost(Loss::NoReply) } else { Echo::Reply(Rtt::default()) };
         Sample::new(check.target, check.at, check.at, [echo].into_iter().collect())
     }
 }

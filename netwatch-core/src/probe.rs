@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 
-use crate::model::{Mono, Sample, Settings, TargetId};
+use crate::model::{Mono, Plan, Sample, Settings, TargetId};
 
 /// Names a check within one run of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,14 +34,21 @@ pub struct Check {
     pub id: CheckId,
     /// Which target.
     pub target: TargetId,
-    /// The target's name.
-    pub name: Arc<str>,
     /// Where it is. The port is 0; the scope of a link-local IPv6 address is set.
     pub address: SocketAddr,
     /// When the first echo is to leave.
     pub at: Mono,
     /// How to ask.
     pub settings: Arc<Settings>,
+    pub(crate) named: Named,
+}
+
+/// Where the name is found. A plan is shared by all its checks; a name of its own would be counted up and down in
+/// another corner of the memory for each.
+#[derive(Debug, Clone)]
+pub(crate) enum Named {
+    Own(Arc<str>),
+    InPlan(Arc<Plan>),
 }
 
 impl Check {
@@ -54,7 +61,28 @@ impl Check {
         at: Mono,
         settings: Arc<Settings>,
     ) -> Check {
-        Check { id, target, name: name.into(), address, at, settings }
+        Check { id, target, address, at, settings, named: Named::Own(name.into()) }
+    }
+
+    /// The same of a target of the plan.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn planned(
+        id: CheckId,
+        target: TargetId,
+        plan: Arc<Plan>,
+        address: SocketAddr,
+        at: Mono,
+        settings: Arc<Settings>,
+    ) -> Check {
+        Check { id, target, address, at, settings, named: Named::InPlan(plan) }
+    }
+
+    /// The target's name.
+    pub fn name(&self) -> &str {
+        match &self.named {
+            Named::Own(name) => name,
+            Named::InPlan(plan) => plan.target(self.target).map_or("", |target| &target.name),
+        }
     }
 
     /// When its last timeout ends, if it began as planned.

@@ -196,6 +196,9 @@ impl Builder {
             let missing = || BuildError::NoProbe { target: target.name.clone(), probe: target.probe().into() };
             prober_of.push(place.ok_or_else(missing)?);
         }
+        if self.probes.len() == 1 {
+            prober_of = Vec::new();
+        }
         let planned: BTreeSet<&Arc<str>> = self.plan.notifiers.iter().map(|policy| &policy.name).collect();
         let given: BTreeSet<&Arc<str>> = self.notifiers.iter().map(|(name, _)| name).collect();
         if let Some(name) = planned.difference(&given).next() {

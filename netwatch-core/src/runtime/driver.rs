@@ -56,7 +56,7 @@ pub(super) struct Driver {
     pub(super) monitor: Monitor,
     pub(super) schedule: Schedule,
     pub(super) probers: Vec<Prober>,
-    /// For each target of the plan, the place of its probe in `probers`.
+    /// For each target of the plan, the place of its probe in `probers`; empty if there is only one.
     pub(super) prober_of: Vec<usize>,
     pub(super) addresses: Addresses,
     pub(super) resolver: Resolver,
@@ -179,14 +179,16 @@ impl Driver {
         }
         self.schedule.poll_due(now.mono.plus(AHEAD), &mut due);
         let mut slices: BTreeMap<usize, Vec<Check>> = BTreeMap::new();
+        let count = due.len();
         for Due { target: id, at, .. } in due {
-            let (Some(target), Some(prober)) = (self.plan.target(id), self.prober_of.get(id.index())) else { continue };
+            let Some(target) = self.plan.target(id) else { continue };
+            let prober = self.prober_of.get(id.index()).copied().unwrap_or(0);
             let opened = self.addresses.of(id, now.mono).and_then(|address| {
                 let check = self.checks.open(id, at, &target.settings).ok_or(Cause::NoResult)?;
-                Ok(Check::new(check, id, target.name.clone(), address, at, target.settings.clone()))
+                Ok(Check::planned(check, id, self.plan.clone(), address, at, target.settings.clone()))
             });
             match opened {
-                Ok(check) => slices.entry(*prober).or_default().push(check),
+                Ok(check) => slices.entry(prober).or_insert_with(|| Vec::with_capacity(count)).push(check),
                 Err(cause) => self.checks.not_made(id, at, target.settings.pings, cause),
             }
         }

@@ -232,7 +232,7 @@ async fn a_probe_that_panics_for_one_device_is_unknown_for_it_and_right_for_the_
     #[async_trait]
     impl Probe for Cursed {
         async fn check(&self, check: &Check) -> Sample {
-            assert_ne!(&*check.name, "cursed", "a defect in the probe");
+            assert_ne!(check.name(), "cursed", "a defect in the probe");
             echo(check, Echo::Reply(Rtt::default()))
         }
     }
@@ -349,7 +349,7 @@ async fn at_the_end_the_checks_under_way_are_dropped_before_anything_else_is_wai
     #[async_trait]
     impl Probe for Holds {
         async fn check(&self, check: &Check) -> Sample {
-            if &*check.name == "dead" {
+            if check.name() == "dead" {
                 return echo(check, Echo::Lost(Loss::NoReply));
             }
             let _dropped = UnderWay(self.0.clone());

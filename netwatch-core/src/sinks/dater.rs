@@ -9,13 +9,21 @@ use super::line;
 use crate::model::Wall;
 
 const MINUTE: i64 = 60_000_000_000;
+/// How many minutes are remembered, each in a place of its own.
+const MINUTES: usize = 16;
 
 /// Writes times in one zone.
 #[derive(Debug)]
 pub(super) struct Dater {
     zone: TimeZone,
-    /// The minute since the epoch that was written last.
-    minute: Option<i64>,
+    minutes: [Option<Minute>; MINUTES],
+}
+
+/// A minute that was written lately.
+#[derive(Debug)]
+struct Minute {
+    /// Counted from the epoch.
+    number: i64,
     /// What stands before and behind the seconds in it.
     before: String,
     behind: String,
@@ -23,37 +31,63 @@ pub(super) struct Dater {
 
 impl Dater {
     pub(super) fn new(zone: TimeZone) -> Dater {
-        Dater { zone, minute: None, before: String::new(), behind: String::new() }
+        Dater { zone, minutes: [const { None }; MINUTES] }
     }
 
     /// Appends what [`line::time`] gives.
     pub(super) fn write(&mut self, out: &mut String, wall: Wall) {
-        let (minute, rest) = (wall.unix_nanos().div_euclid(MINUTE), wall.unix_nanos().rem_euclid(MINUTE));
-        if self.minute != Some(minute) {
-            let (first, last) = (wall.minus(nanos(rest)), wall.plus(nanos(MINUTE - 1 - rest)));
-            let (first, last) = (line::time(&self.zone, first), line::time(&self.zone, last));
-            // Not so if the zone's offset has seconds, or changes within the minute.
-            let (Some(before), Some(behind)) = (first.get(..17), first.get(23..)) else { return };
-            if first.get(17..23) != Some("00.000") || last != format!("{before}59.999{behind}") {
-                out.push_str(&line::time(&self.zone, wall));
-                return;
-            }
-            (self.before, self.behind) = (before.to_owned(), behind.to_owned());
-            self.minute = Some(minute);
+        let (number, rest) = (wall.unix_nanos().div_euclid(MINUTE), wall.unix_nanos().rem_euclid(MINUTE));
+        let place = usize::try_from(number.rem_euclid(MINUTES as i64)).unwrap_or(0);
+        let Some(place) = self.minutes.get_mut(place) else { return };
+        if place.as_ref().is_none_or(|minute| minute.number != number) {
+            *place = minute(&self.zone, number, wall, rest);
         }
+        let Some(minute) = place else {
+            out.push_str(&line::time(&self.zone, wall));
+            return;
+        };
         let millis = u32::try_from(rest / 1_000_000).unwrap_or(0);
-        out.push_str(&self.before);
+        out.push_str(&minute.before);
         digits(out, millis / 1000, 2);
         out.push('.');
         digits(out, millis % 1000, 3);
-        out.push_str(&self.behind);
+        out.push_str(&minute.behind);
     }
 }
 
-/// Appends the last `places` digits of `number`, of which there are three at most.
-pub(super) fn digits(out: &mut String, number: u32, places: usize) {
-    let all = [number / 100, number / 10, number].map(|rest| char::from(b'0' + (rest % 10) as u8));
-    out.extend(all.iter().skip(all.len().saturating_sub(places)));
+/// The minute in which `wall` lies, `rest` after its beginning. `None` if the zone's offset has seconds, or changes
+/// within it.
+fn minute(zone: &TimeZone, number: i64, wall: Wall, rest: i64) -> Option<Minute> {
+    let first = line::time(zone, wall.minus(nanos(rest)));
+    let last = line::time(zone, wall.plus(nanos(MINUTE - 1 - rest)));
+    let (before, behind) = (first.get(..17)?, first.get(23..)?);
+    let is_regular = first.get(17..23) == Some("00.000") && last == format!("{before}59.999{behind}");
+    is_regular.then(|| Minute { number, before: before.to_owned(), behind: behind.to_owned() })
+}
+
+/// Appends a number.
+pub(super) fn number(out: &mut String, number: u32) {
+    match number {
+        0..10 => digits(out, number, 1),
+        10..100 => digits(out, number, 2),
+        100..1000 => digits(out, number, 3),
+        _ => {
+            self::number(out, number / 1000);
+            digits(out, number % 1000, 3);
+        }
+    }
+}
+
+/// Appends the last `places` digits of a number below 1000.
+pub(super) fn digits(out: &mut String, number: u32, places: u32) {
+    let digit = |of: u32| char::from(b'0' + (of % 10) as u8);
+    if places > 2 {
+        out.push(digit(number / 100));
+    }
+    if places > 1 {
+        out.push(digit(number / 10));
+    }
+    out.push(digit(number));
 }
 
 fn nanos(nanos: i64) -> Duration {
@@ -82,6 +116,15 @@ mod tests {
                     prop_assert_eq!(written, line::time(&zone, wall));
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_written_as_everywhere_else(wanted: u32) {
+            let mut written = String::new();
+            number(&mut written, wanted);
+            prop_assert_eq!(written, wanted.to_string());
         }
     }
 

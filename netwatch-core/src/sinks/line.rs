@@ -1,6 +1,6 @@
 //! What stands in the text files, as pure functions: one event in, one line out.
 
-use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -58,9 +58,13 @@ pub(super) fn status_into(
     escape_into(out, &target.name);
     out.push('\t');
     match &target.host {
-        // Writing to a string cannot fail.
-        Host::Ip { ip, zone: None } => {
-            let _ = write!(out, "{ip}");
+        Host::Ip { ip: IpAddr::V4(ip), .. } => {
+            for (place, octet) in ip.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push('.');
+                }
+                dater::number(out, octet.into());
+            }
         }
         host => escape_into(out, &host.to_string()),
     }
@@ -69,9 +73,10 @@ pub(super) fn status_into(
     out.push('\t');
     match rtt.filter(|_| matches!(status, Status::Ok | Status::Warning)) {
         Some(rtt) => {
-            let micros = (rtt.as_duration().as_nanos() + 500) / 1000;
-            let _ = write!(out, "{}.", micros / 1000);
-            dater::digits(out, (micros % 1000) as u32, 3);
+            let micros = rtt.units().saturating_add(5) / 10;
+            dater::number(out, micros / 1000);
+            out.push('.');
+            dater::digits(out, micros % 1000, 3);
         }
         None => out.push('-'),
     }
