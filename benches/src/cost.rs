@@ -103,7 +103,8 @@ fn softirq_threads() -> Duration {
     let processes = fs::read_dir("/proc").expect("/proc is mounted").flatten();
     let run = processes.filter_map(|process| {
         let name = fs::read_to_string(process.path().join("comm")).ok()?;
-        let run = name.starts_with("ksoftirqd/").then(|| fs::read_to_string(process.path().join("schedstat")).ok())??;
+        let run =
+            name.starts_with("ksoftirqd/").then(|| fs::read_to_string(process.path().join("schedstat")).ok())??;
         run.split_whitespace().next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(run.sum())

@@ -99,7 +99,8 @@ impl Netwatch {
     pub(crate) fn list(&self) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
-            let answer = self.get(&format!("/api/v1/targets?limit=1000&offset={}", all.len())).expect("the API answers");
+            let answer =
+                self.get(&format!("/api/v1/targets?limit=1000&offset={}", all.len())).expect("the API answers");
             let mut answer: Value = serde_json::from_str(&answer).expect("JSON");
             let Value::Array(rows) = answer["targets"].take() else { panic!("no targets in {answer}") };
             if rows.is_empty() {
@@ -198,7 +199,8 @@ pub(crate) fn against_floor(rates: &[u64], cap_net_raw: bool, common: &Common) {
             whole.push(taken.spent.per_echo());
             ratio.push(taken.spent.per_echo() / bare.per_echo());
             pss.push(taken.memory.1 as f64 / 1e6);
-            unanswered += taken.spent.answered.requests - taken.spent.answered.replies.min(taken.spent.answered.requests);
+            unanswered +=
+                taken.spent.answered.requests - taken.spent.answered.replies.min(taken.spent.answered.requests);
             stolen += bare.stolen + taken.spent.stolen;
             eprintln!("{rate}/s: {ratio} {}", taken.statuses);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netwatch_core::{
-    Echo, Mono, Monitor, MonitorOptions, Now, Plan, Rtt, Sample, Saved, Settings, Target, TargetId, Wall,
+    Echo, Monitor, MonitorOptions, Mono, Now, Plan, Rtt, Sample, Saved, Settings, Target, TargetId, Wall,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 

@@ -174,6 +174,13 @@ impl Plan {
         self.targets.get(id.index())
     }
 
+    /// How many echoes a second are sent on average, paused targets left out.
+    pub fn echoes_per_second(&self) -> f64 {
+        let asked = self.targets.iter().filter(|target| !target.paused && !target.settings.interval.is_zero());
+        let rate = |target: &Target| f64::from(target.settings.pings) / target.settings.interval.as_secs_f64();
+        asked.map(rate).sum()
+    }
+
     /// The name of a target's group.
     pub fn group_of(&self, target: &Target) -> Option<&Arc<str>> {
         Some(&self.groups.get(target.group?.index())?.name)
