@@ -82,6 +82,13 @@ pub(crate) fn memory(pid: u32) -> (u64, u64) {
     (field("Rss:"), field("Pss:"))
 }
 
+/// The most that was ever resident of a process, in bytes; `None` once it has ended.
+pub(crate) fn peak(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))?;
+    value.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// All that it has used so far.
 pub(crate) fn cpu(whose: Whose) -> Duration {
     match whose {

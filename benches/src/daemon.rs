@@ -153,26 +153,32 @@ fn configure(dir: &TempDir, devices: &[IpAddr]) {
 
 /// What a daemon took over a window, after a lap to warm up.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Taken<T> {
     /// CPU, wall time, steal, and what the answering side counted.
     pub(crate) spent: Spent,
     /// Resident bytes, and PSS.
     pub(crate) memory: (u64, u64),
-    /// How many targets of each status at the end.
-    pub(crate) statuses: Value,
+    /// What it was asked at the end.
+    pub(crate) asked: T,
 }
 
-/// Runs a daemon over a lap to warm up and then over the window.
-pub(crate) fn observe(lab: &Lab, devices: &[IpAddr], cap_net_raw: bool, window: Duration) -> Taken {
+/// Runs a daemon over a lap to warm up and then over the window; then asks it.
+pub(crate) fn observe<T>(
+    lab: &Lab,
+    devices: &[IpAddr],
+    cap_net_raw: bool,
+    window: Duration,
+    ask: impl FnOnce(&Netwatch) -> T,
+) -> Taken<T> {
     let daemon = Netwatch::start(lab, devices, cap_net_raw);
     thread::sleep(INTERVAL + Duration::from_secs(3));
     let meter = Meter::start(lab, Whose::Process(daemon.pid()));
     thread::sleep(window);
     let spent = meter.stop(lab);
     let memory = crate::cost::memory(daemon.pid());
-    let statuses = daemon.statuses();
+    let asked = ask(&daemon);
     daemon.stop();
-    Taken { spent, memory, statuses }
+    Taken { spent, memory, asked }
 }
 
 /// Devices that answer, as many as make this rate.
@@ -194,7 +200,7 @@ pub(crate) fn against_floor(rates: &[u64], cap_net_raw: bool, common: &Common) {
         let (mut unanswered, mut stolen) = (0, Duration::ZERO);
         for _ in 0..common.runs {
             let (bare, _) = Floor::paced(*rate).run(&lab, window);
-            let taken = observe(&lab, &devices, cap_net_raw, window);
+            let taken = observe(&lab, &devices, cap_net_raw, window, Netwatch::statuses);
             floor.push(bare.per_echo());
             whole.push(taken.spent.per_echo());
             ratio.push(taken.spent.per_echo() / bare.per_echo());
@@ -202,7 +208,7 @@ pub(crate) fn against_floor(rates: &[u64], cap_net_raw: bool, common: &Common) {
             unanswered +=
                 taken.spent.answered.requests - taken.spent.answered.replies.min(taken.spent.answered.requests);
             stolen += bare.stolen + taken.spent.stolen;
-            eprintln!("{rate}/s: {ratio} {}", taken.statuses);
+            eprintln!("{rate}/s: {ratio} {}", taken.asked);
         }
         report.row([
             rate.to_string(),

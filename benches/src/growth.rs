@@ -46,7 +46,7 @@ pub(crate) fn daemon(sizes: &[usize], most_captured: usize, common: &Common) {
             [const { Series::new() }; 8];
         for _ in 0..common.runs {
             bare.push(Floor::paced(rate).run(&lab, window).0.per_echo());
-            let taken = observe(&lab, &devices, false, window);
+            let taken = observe(&lab, &devices, false, window, |_| ());
             let spent = taken.spent;
             let planned = *size as f64 * 5.0 * spent.wall.as_secs_f64() / INTERVAL.as_secs_f64();
             sent.push((spent.answered.requests as f64 / planned).min(1.0) * 100.0);

@@ -20,6 +20,7 @@ mod floor;
 mod growth;
 mod lab;
 mod logic;
+mod peers;
 mod report;
 mod stats;
 mod sustain;
@@ -81,14 +82,8 @@ enum Command {
         /// Numbers of devices, each in turn.
         #[arg(long, value_delimiter = ',', default_values_t = [100_000])]
         targets: Vec<usize>,
-        #[arg(long, default_value_t = 10)]
-        minutes: u64,
-        /// IPv6 instead of IPv4.
-        #[arg(long)]
-        v6: bool,
-        /// Runs the daemon as nobody, with CAP_NET_RAW alone.
-        #[arg(long)]
-        cap_net_raw: bool,
+        #[command(flatten)]
+        how: sustain::How,
         #[command(flatten)]
         common: Common,
     },
@@ -132,6 +127,14 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// The peers side by side: fping, surge-ping, check_icmp, ping, blackbox-exporter, smokeping-prober, the floor and netwatch.
+    Peers {
+        /// A tenth of the load, once: to see that it works.
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 fn main() {
@@ -139,13 +142,12 @@ fn main() {
         Command::Floor { common } => floor::measure(&common),
         Command::Daemon { rates, cap_net_raw, common } => daemon::against_floor(&rates, cap_net_raw, &common),
         Command::Accuracy { rates, laps, common } => accuracy::measure(&rates, laps, &common),
-        Command::Sustain { targets, minutes, v6, cap_net_raw, common } => {
-            sustain::measure(&targets, minutes, v6, cap_net_raw, &common);
-        }
+        Command::Sustain { targets, how, common } => sustain::measure(&targets, &how, &common),
         Command::Growth { targets, most_captured, common } => growth::daemon(&targets, most_captured, &common),
         Command::Engine { targets, common } => growth::engine(&targets, &common),
         Command::EngineAlone { size, laps } => growth::alone(size, laps),
         Command::Dead { targets, percent, common } => dead::measure(targets, percent, &common),
+        Command::Peers { quick, common } => peers::measure(quick, &common),
         Command::Logic { targets, common } => logic::measure(&targets, &common),
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A table being put together.
 #[derive(Debug)]
 pub(crate) struct Report {
-    name: &'static str,
+    name: String,
     how: String,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -17,12 +17,12 @@ pub(crate) struct Report {
 
 impl Report {
     /// The table of this block, with its column heads. What the machine did before is looked at now.
-    pub(crate) fn new(name: &'static str, head: &[&str]) -> Report {
+    pub(crate) fn new(name: &str, head: &[&str]) -> Report {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load = load.split_whitespace().next().unwrap_or("?").to_owned();
         let how: Vec<_> = std::env::args().skip(1).filter(|word| word != "--write").collect();
         let head = head.iter().map(|word| (*word).to_owned()).collect();
-        Report { name, how: how.join(" "), head, rows: Vec::new(), remarks: Vec::new(), load }
+        Report { name: name.to_owned(), how: how.join(" "), head, rows: Vec::new(), remarks: Vec::new(), load }
     }
 
     /// Adds a line, and shows at once what it says.
@@ -44,7 +44,7 @@ impl Report {
         if write {
             let path = performance();
             let before = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let after = replaced(&before, self.name, &text)
+            let after = replaced(&before, &self.name, &text)
                 .unwrap_or_else(|| panic!("{} has no block {}", path.display(), self.name));
             fs::write(&path, after).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }

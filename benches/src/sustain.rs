@@ -16,8 +16,26 @@ use crate::report::Report;
 /// How often the statuses are looked at; the API's loss is that of the last six checks, a minute.
 const LOOK: Duration = Duration::from_secs(50);
 
+/// For how long, and in which way.
+#[derive(Debug, clap::Args)]
+pub(crate) struct How {
+    /// For how long each.
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+    /// IPv6 instead of IPv4.
+    #[arg(long)]
+    v6: bool,
+    /// Runs the daemon as nobody, with CAP_NET_RAW alone.
+    #[arg(long)]
+    cap_net_raw: bool,
+    /// The block of docs/PERFORMANCE.md; by default that of the way.
+    #[arg(long)]
+    name: Option<String>,
+}
+
 /// The command. `sizes` are numbers of targets.
-pub(crate) fn measure(sizes: &[usize], minutes: u64, is_v6: bool, cap_net_raw: bool, common: &Common) {
+pub(crate) fn measure(sizes: &[usize], how: &How, common: &Common) {
+    let How { minutes, v6: is_v6, cap_net_raw, ref name } = *how;
     let lab = Lab::new();
     let head = [
         "targets",
@@ -32,10 +50,11 @@ pub(crate) fn measure(sizes: &[usize], minutes: u64, is_v6: bool, cap_net_raw: b
         "B a target over 40 MB",
         "stolen, s",
     ];
-    let name = match (is_v6, cap_net_raw) {
-        (false, false) => "sustain",
-        (true, _) => "sustain-v6",
-        (false, true) => "sustain-cap-net-raw",
+    let name = match (name, is_v6, cap_net_raw) {
+        (Some(name), _, _) => name,
+        (None, false, false) => "sustain",
+        (None, true, _) => "sustain-v6",
+        (None, false, true) => "sustain-cap-net-raw",
     };
     let mut report = Report::new(name, &head);
     for size in sizes {
@@ -43,7 +62,7 @@ pub(crate) fn measure(sizes: &[usize], minutes: u64, is_v6: bool, cap_net_raw: b
         let daemon = Netwatch::start(&lab, &devices, cap_net_raw);
         thread::sleep(INTERVAL * 2);
         let meter = Meter::start(&lab, Whose::Process(daemon.pid()));
-        let (begin, end, before) = (Instant::now(), Duration::from_secs(minutes * 60), daemon.counters());
+        let (begin, end, before) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0), daemon.counters());
         let (mut lossy, mut not_ok) = (0, 0);
         while begin.elapsed() < end {
             thread::sleep(LOOK.min(end.saturating_sub(begin.elapsed())));

@@ -179,7 +179,10 @@ impl Engine {
         for lane in lanes.iter_mut().flatten() {
             is_all &= lane.receive(&mut desk);
         }
-        self.conclude();
+        // What has arrived brings no timeout nearer.
+        while let Some(slot) = self.touched.pop() {
+            self.finish(slot);
+        }
         is_all
     }
 
@@ -229,17 +232,15 @@ impl Engine {
         let begin = clock::mono();
         let mut sent = 0;
         self.rate.add(begin, 0);
+        let chunk = tempo::chunk(self.rate.pps());
         loop {
             let now = clock::mono();
-            let chunk = tempo::chunk(self.rate.pps());
             let mut taken = 0;
             while taken < chunk
                 && let Some((planned, slot)) = self.pacer.pop(now, |slot| self.inflight.next_departure(slot))
             {
                 taken += 1;
-                if self.inflight.next_departure(slot) == Some(planned) {
-                    self.load(slot, planned, now);
-                }
+                self.load(slot, planned, now);
             }
             if taken == 0 {
                 return;
@@ -266,8 +267,8 @@ impl Engine {
     }
 
     fn load(&mut self, slot: u32, planned: Mono, now: Mono) {
-        let Some(echo) = self.inflight.depart(slot) else { return };
-        if let Some(next) = self.inflight.next_departure(slot) {
+        let Some((echo, next)) = self.inflight.depart(slot, planned) else { return };
+        if let Some(next) = next {
             self.pacer.plan(slot, next);
         }
         let lane = self.lanes.get_mut(usize::from(echo.to.is_ipv6())).and_then(Option::as_mut);
@@ -282,10 +283,9 @@ impl Engine {
     /// Puts the timers of the touched slots right, and takes out the checks that have finished.
     fn conclude(&mut self) {
         while let Some(slot) = self.touched.pop() {
-            if let Some(finished) = self.inflight.finish(slot) {
-                self.timeouts.disarm(slot);
-                self.batches.finished(finished.batch, finished.check, finished.sample);
-            } else if let Some(deadline) = self.inflight.deadline(slot) {
+            if !self.finish(slot)
+                && let Some(deadline) = self.inflight.deadline(slot)
+            {
                 // A timer that comes too early is armed again: most echoes are answered by then, and need none of their own.
                 let at = Wheel::not_before(deadline.plus(GRACE));
                 if !self.timeouts.is_armed_by(slot, at) {
@@ -293,6 +293,14 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Takes the check out of the slot if it has finished.
+    fn finish(&mut self, slot: u32) -> bool {
+        let Some(finished) = self.inflight.finish(slot) else { return false };
+        self.timeouts.disarm(slot);
+        self.batches.finished(finished.batch, finished.check, finished.sample);
+        true
     }
 
     /// Sleeps until something is due, has arrived or was handed over; when it meant to wake up.

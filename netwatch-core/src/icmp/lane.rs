@@ -47,7 +47,7 @@ pub(super) struct Lane {
     canary: Canary,
     drops: Drops,
     looked: Mono,
-    /// When the receive buffer overflowed.
+    /// When the receive buffer overflowed, and when the send queue was full.
     pub(super) overflows: Doubts,
 }
 

@@ -67,6 +67,11 @@ impl Packed {
         }
     }
 
+    /// How late it was sent, in nanoseconds, if it waits.
+    pub(super) fn late(self) -> Option<u32> {
+        (self.0 & (REPLY | WAITING) == WAITING).then_some((self.0 & LATEST) << LATE_SHIFT)
+    }
+
     /// Whether it is settled.
     pub(super) fn is_done(self) -> bool {
         self.0 & REPLY != 0 || self.0 & (WAITING | SETTLED) == SETTLED
@@ -161,6 +166,8 @@ mod tests {
             }
             assert_eq!(Packed::new(EchoState::Done(kind)).state(), EchoState::Done(kind));
             assert!(Packed::new(EchoState::Done(kind)).is_done() && !Packed::new(waiting).is_done());
+            assert_eq!(Packed::new(waiting).late(), Some(64 * 781_250));
+            assert_eq!(Packed::new(EchoState::Done(kind)).late(), None);
         }
         assert_eq!(Packed::PLANNED.state(), EchoState::Planned);
         assert!(!Packed::PLANNED.is_done());
@@ -174,6 +181,7 @@ mod tests {
             let done = EchoState::Done(Echo::Reply(Rtt::from_duration(Duration::from_nanos(units * 100))));
             assert_eq!(Packed::new(done).state(), done);
             assert!(Packed::new(done).is_done() && Packed::new(done).is_reply());
+            assert_eq!(Packed::new(done).late(), None);
         }
         let zero = EchoState::Done(Echo::Reply(Rtt::default()));
         assert_eq!(Packed::new(zero).state(), zero);

@@ -4,7 +4,7 @@
 //! The invariant: after every `handle_*`, call `poll_output` until it returns `None`, and carry out what it gave in
 //! that order. A commit is asked for before anything that depends on it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::journaling::{Journaling, News};
@@ -68,8 +68,10 @@ pub struct Monitor {
     classes: Vec<Arc<Settings>>,
     /// Targets that have not been checked in this run.
     unchecked: usize,
-    /// Targets of which the journal holds something that is not so any more, apart from outages.
-    misrecorded: VecDeque<TargetId>,
+    /// Targets of which the journal holds something that is not so any more, apart from outages. They are served in
+    /// the order of the plan, from the last one served on: neighbours by name share pages of the journal.
+    misrecorded: BTreeSet<TargetId>,
+    last_served: TargetId,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -84,7 +86,8 @@ impl Monitor {
         let mut monitor = Monitor {
             targets: targets.collect(),
             classes,
-            misrecorded: VecDeque::new(),
+            misrecorded: BTreeSet::new(),
+            last_served: TargetId::from_index(0),
             tellers: plan.notifiers.iter().map(|policy| Teller::new(policy.clone())).collect(),
             journaling: Journaling::new(now),
             last_number: saved.last_number,
@@ -241,29 +244,27 @@ impl Monitor {
         self.look_at_record(id);
     }
 
-    /// Puts a target in the queue of those whose record is to be renewed, if it is to be.
+    /// Puts a target among those whose record is to be renewed, if it is to be.
     fn look_at_record(&mut self, id: TargetId) {
         if let Some(state) = self.targets.get_mut(id.index())
             && state.is_misrecorded()
-            && !std::mem::replace(&mut state.queued, true)
         {
-            self.misrecorded.push_back(id);
+            self.misrecorded.insert(id);
         }
     }
 
-    /// Gives the journal what it is to hold of the next targets in the queue, `most` at most. A target that has become
+    /// Gives the journal what it is to hold of the next of these targets, `most` at most. A target that has become
     /// again what its record says costs nothing.
     fn renew_records(&mut self, most: usize) {
         for _ in 0..most {
-            let Some(id) = self.misrecorded.pop_front() else { break };
+            let next = self.misrecorded.range(self.last_served..).next().or_else(|| self.misrecorded.first());
+            let Some(id) = next.copied() else { break };
+            self.misrecorded.remove(&id);
+            self.last_served = id;
             let Some(state) = self.targets.get_mut(id.index()) else { continue };
-            state.queued = false;
             if state.is_misrecorded() {
                 self.journaling.put(Change::PutTarget(state.save(&name_of(&self.plan, id))));
             }
-        }
-        if self.misrecorded.is_empty() {
-            self.misrecorded.shrink_to(0);
         }
     }
 

@@ -48,8 +48,6 @@ pub(super) struct TargetState {
     /// Whether `link` is a check that the next may be joined to.
     linked: bool,
     record: Record,
-    /// Whether it is in the queue of those whose record is to be renewed.
-    pub(super) queued: bool,
 }
 
 /// The last conclusive check.
@@ -109,7 +107,6 @@ impl TargetState {
             checked: false,
             linked: false,
             record: Record::Nothing,
-            queued: false,
         };
         if paused {
             state.become_unknown(now.wall, Cause::Paused);

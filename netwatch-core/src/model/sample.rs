@@ -20,7 +20,10 @@ impl Rtt {
     /// The nearest representable round-trip time, rounded down; 100 ns, the shortest, or the longest one if `duration` is
     /// shorter or longer than that.
     pub fn from_duration(duration: Duration) -> Rtt {
-        Rtt(u32::try_from(duration.as_nanos() / 100).unwrap_or(u32::MAX).max(1))
+        // One is made for every reply, and 128 bits are slow to divide.
+        let units =
+            duration.as_secs().saturating_mul(10_000_000).saturating_add(u64::from(duration.subsec_nanos() / 100));
+        Rtt(u32::try_from(units).unwrap_or(u32::MAX).max(1))
     }
 
     /// Whether it says how long the reply took.
@@ -31,6 +34,11 @@ impl Rtt {
     /// The round-trip time.
     pub fn as_duration(self) -> Duration {
         Duration::from_nanos(u64::from(self.0) * 100)
+    }
+
+    /// The round-trip time in units of 100 ns: all that it is known to.
+    pub const fn units(self) -> u32 {
+        self.0
     }
 
     /// Milliseconds with their fraction.
