@@ -181,9 +181,10 @@ impl Driver {
         let mut slices: BTreeMap<usize, Vec<Check>> = BTreeMap::new();
         for Due { target: id, at, .. } in due {
             let (Some(target), Some(prober)) = (self.plan.target(id), self.prober_of.get(id.index())) else { continue };
+            let Some(settings) = self.monitor.settings_of(id) else { continue };
             let opened = self.addresses.of(id, now.mono).and_then(|address| {
-                let check = self.checks.open(id, at, &target.settings).ok_or(Cause::NoResult)?;
-                Ok(Check::new(check, id, target.name.clone(), address, at, target.settings.clone()))
+                let check = self.checks.open(id, at, &settings).ok_or(Cause::NoResult)?;
+                Ok(Check::new(check, id, target.name.clone(), address, at, settings))
             });
             match opened {
                 Ok(check) => slices.entry(*prober).or_default().push(check),
