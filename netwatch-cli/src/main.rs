@@ -1,6 +1,7 @@
 //! The program `netwatch`: it reads the command line, lets a command do its work, and ends as that says.
 
 mod args;
+mod buffers;
 mod commands;
 mod config;
 mod table;

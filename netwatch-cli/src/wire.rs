@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netwatch_core::{
-    BuildError, DirLock, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono, Netwatch,
-    Notifier, OpenError, Probe, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
+    BuildError, DirLock, Family, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono,
+    Netwatch, Notifier, OpenError, Plan, Probe, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError,
+    Words,
 };
 use netwatch_http::Dashboard;
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::buffers;
 use crate::config::{Carrier, Config};
 
 /// The name of the local socket in the data directory.
@@ -64,7 +66,7 @@ pub(crate) struct Parts {
 /// # Errors
 /// When any of it cannot be had; each error says what to do.
 pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts, StartError> {
-    let probe = icmp()?;
+    let probe = icmp(&config.plan)?;
     create(data_dir)?;
     let lock = DirLock::take(data_dir)?;
     // Whoever holds the lock may replace the socket of a daemon that is gone.
@@ -95,12 +97,20 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     Ok(Parts { netwatch, dashboard, page, address: bound, socket })
 }
 
-/// The ICMP engine.
+/// The ICMP engine, with buffers for this plan.
 ///
 /// # Errors
 /// When no socket for it can be opened; the error says what to permit.
-pub(crate) fn icmp() -> Result<Arc<dyn Probe>, OpenError> {
-    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default())?))
+fn icmp(plan: &Plan) -> Result<Arc<dyn Probe>, OpenError> {
+    let rate = plan.echoes_per_second();
+    let options = IcmpOptions::default().with_planned_rate(rate);
+    let wanted = options.receive_buffer;
+    let probe = IcmpProbe::open(options)?;
+    let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.receive_buffer(family)).min();
+    if let Some(advice) = granted.and_then(|granted| buffers::advice(rate, granted, wanted)) {
+        tracing::warn!("{advice}");
+    }
+    Ok(Arc::new(probe))
 }
 
 /// The monotonic clock as the probes count it.

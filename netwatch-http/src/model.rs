@@ -3,12 +3,12 @@
 //! It decides nothing about devices; statuses come from transitions as they were decided. What it does decide is
 //! whether it may still be believed: when checks should have been reported and none was, it is *stale*.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use netwatch_core::{
-    Cause, Delivery, DeliveryOutcome, Event, Mono, Now, Outage, Plan, Sample, Start, Status, Target, TargetId,
+    Cause, Delivery, DeliveryOutcome, Event, GroupId, Mono, Now, Outage, Plan, Sample, Start, Status, Target, TargetId,
     TargetView, Transition, Wall,
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Row<'a> {
     pub(crate) told: Option<&'a Told>,
     pub(crate) window: &'a Window,
     pub(crate) target: &'a Target,
+    /// Whether the router before its group is suspected of limiting the rate of our echoes.
+    pub(crate) limited: bool,
 }
 
 /// What is kept of a target beside the plan. There may be a million, and each is written with every check: what only
@@ -108,6 +110,8 @@ pub(crate) struct Model {
     states: Vec<State>,
     pub(crate) mail: BTreeMap<Arc<str>, MailPath>,
     pub(crate) journal: JournalState,
+    /// The groups behind a router that is suspected of limiting the rate of our echoes.
+    limited: BTreeSet<GroupId>,
     /// When anything was last heard.
     pub(crate) heard: Option<Now>,
     /// When a check was last reported.
@@ -131,6 +135,7 @@ impl Model {
         let known = known.filter_map(|trouble| Some((trouble.outage.id.number(), trouble.told?)));
         let mut told: HashMap<u64, Told> = known.collect();
         self.plan = start.plan.clone();
+        self.limited.clear();
         let targets = self.plan.targets.len();
         self.states.reserve_exact(targets);
         self.states.extend((0..targets).map(|at| match start.targets.get(at) {
@@ -207,6 +212,12 @@ impl Model {
                     path.last_sent = *last_sent;
                     path.error.clone_from(error);
                     self.news.paths = true;
+                }
+                Event::Limiter { group, suspected, .. } => {
+                    let _ = if *suspected { self.limited.insert(*group) } else { self.limited.remove(group) };
+                    let plan = Arc::clone(&self.plan);
+                    let members = plan.targets.iter().enumerate().filter(|(_, target)| target.group == Some(*group));
+                    members.for_each(|(at, _)| self.mark_changed(at));
                 }
                 Event::Journal { failing_since, error } => {
                     self.journal = JournalState { failing_since: *failing_since, error: error.clone() };
@@ -355,6 +366,7 @@ impl Model {
             told: trouble.and_then(|trouble| trouble.told.as_ref()),
             window: &state.window,
             target,
+            limited: target.group.is_some_and(|group| self.limited.contains(&group)),
         }
     }
 }
@@ -370,6 +382,7 @@ impl Row<'_> {
             ("recovering", answers && self.outage.is_some()),
             ("due", self.outage.is_some_and(|outage| outage.due.is_some())),
             ("told", self.told.is_some()),
+            ("limiter_suspected", self.limited),
         ]
         .into_iter()
         .filter_map(|(flag, set)| set.then_some(flag))

@@ -1,7 +1,10 @@
 //! `netwatch check`: what is wrong with the configuration, without starting anything.
 
-use super::{Exit, configured, say};
+use netwatch_core::IcmpOptions;
+
+use super::{Exit, complain, configured, say};
 use crate::args::Common;
+use crate::buffers;
 use crate::config::Purpose;
 
 /// Reads the configuration as `run` would, and says what came of it.
@@ -11,6 +14,11 @@ pub(crate) fn check(common: &Common) -> Exit {
         Err(exit) => return exit,
     };
     let plan = &config.plan;
+    let rate = plan.echoes_per_second();
+    let wanted = IcmpOptions::default().with_planned_rate(rate).receive_buffer;
+    if let Some(advice) = buffers::largest().and_then(|largest| buffers::advice(rate, largest, wanted)) {
+        complain(&format!("note: {advice}"));
+    }
     let file =
         config.path.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string());
     let warnings = if warnings == 0 { String::new() } else { format!("; {}", count(warnings, "warning")) };

@@ -5,6 +5,7 @@
 //! half carries it out and reports back. So one seed replays a whole year.
 
 mod journaling;
+mod limiter;
 mod monitor;
 mod outbox;
 mod rate;

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::journaling::{Journaling, News};
+use super::limiter::Limiters;
 use super::state::{Change as StateChange, TargetState};
 use super::teller::{Outcome, Teller, put};
 use crate::model::{
@@ -66,6 +67,7 @@ pub struct Monitor {
     pub(super) last_number: u64,
     /// The settings of the targets, each once.
     classes: Vec<Arc<Settings>>,
+    limiters: Limiters,
     /// Targets that have not been checked in this run.
     unchecked: usize,
     /// Targets of which the journal holds something that is not so any more, apart from outages. They are served in
@@ -86,6 +88,7 @@ impl Monitor {
         let mut monitor = Monitor {
             targets: targets.collect(),
             classes,
+            limiters: Limiters::new(&plan),
             misrecorded: BTreeSet::new(),
             last_served: TargetId::from_index(0),
             tellers: plan.notifiers.iter().map(|policy| Teller::new(policy.clone())).collect(),
@@ -108,6 +111,12 @@ impl Monitor {
     pub fn start(&self, now: Now) -> Start {
         let views = self.targets.iter().enumerate().map(|(index, state)| state.view(TargetId::from_index(index)));
         Start::new(now, self.plan.clone(), views.collect())
+    }
+
+    /// How a target is to be asked now: as the plan says, or with fewer pings while the router before its group is tried
+    /// or suspected of limiting the rate of our echoes. `None` for a target that is not in the plan.
+    pub fn settings_of(&mut self, target: TargetId) -> Option<Arc<Settings>> {
+        self.limiters.settings(&self.plan, target)
     }
 
     /// Checks have finished, in any order of targets; those of one target in the order of time.
@@ -207,6 +216,10 @@ impl Monitor {
             self.unchecked = self.unchecked.saturating_sub(1);
         }
         let first = !state.checked;
+        if let Some(finding) = self.limiters.take(now.mono, &self.plan, sample, state.status == Status::Down) {
+            let events = finding.events(now.wall, &self.plan);
+            self.outputs.extend(events.into_iter().map(Output::Event));
+        }
         let (last_number, plan) = (&mut self.last_number, &self.plan);
         let change = state.take(now, sample, settings, || {
             *last_number = last_number.saturating_add(1);

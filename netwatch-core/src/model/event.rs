@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mail::MailId;
 use super::outage::Outage;
-use super::plan::Plan;
+use super::plan::{GroupId, Plan};
 use super::sample::Cause;
 use super::status::Status;
 use super::target::TargetId;
@@ -176,6 +176,15 @@ pub enum Event {
         failing_since: Option<Wall>,
         /// What the last failure said.
         error: Option<String>,
+    },
+    /// Whether the router before a group is suspected of limiting the rate of our echoes.
+    Limiter {
+        /// When that was decided.
+        at: Wall,
+        /// The group.
+        group: GroupId,
+        /// Whether it is.
+        suspected: bool,
     },
     /// Something that a person should read in the error log.
     Trouble {

@@ -174,6 +174,18 @@ impl Plan {
         self.targets.get(id.index())
     }
 
+    /// How many echoes a second are sent on average, paused targets left out.
+    pub fn echoes_per_second(&self) -> f64 {
+        Plan::echoes_per_second_of(self.targets.iter())
+    }
+
+    /// How many echoes a second these targets are sent on average, paused ones left out.
+    pub(crate) fn echoes_per_second_of<'a>(targets: impl Iterator<Item = &'a Target>) -> f64 {
+        let asked = targets.filter(|target| !target.paused && !target.settings.interval.is_zero());
+        let rate = |target: &Target| f64::from(target.settings.pings) / target.settings.interval.as_secs_f64();
+        asked.map(rate).sum()
+    }
+
     /// The name of a target's group.
     pub fn group_of(&self, target: &Target) -> Option<&Arc<str>> {
         Some(&self.groups.get(target.group?.index())?.name)

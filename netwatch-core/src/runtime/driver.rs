@@ -182,10 +182,11 @@ impl Driver {
         let count = due.len();
         for Due { target: id, at, .. } in due {
             let Some(target) = self.plan.target(id) else { continue };
+            let Some(settings) = self.monitor.settings_of(id) else { continue };
             let prober = self.prober_of.get(id.index()).copied().unwrap_or(0);
             let opened = self.addresses.of(id, now.mono).and_then(|address| {
-                let check = self.checks.open(id, at, &target.settings).ok_or(Cause::NoResult)?;
-                Ok(Check::planned(check, id, self.plan.clone(), address, at, target.settings.clone()))
+                let check = self.checks.open(id, at, &settings).ok_or(Cause::NoResult)?;
+                Ok(Check::planned(check, id, self.plan.clone(), address, at, settings))
             });
             match opened {
                 Ok(check) => slices.entry(prober).or_insert_with(|| Vec::with_capacity(count)).push(check),

@@ -51,6 +51,23 @@ fn delivery(at: i64, outcome: DeliveryOutcome) -> Delivery {
 }
 
 #[test]
+fn a_group_behind_a_suspected_limiter_is_flagged_until_it_is_not() {
+    let (group, other) = (GroupId::from_index(0), GroupId::from_index(1));
+    let target = |name: &str| Target::at(name, "192.0.2.1".parse().unwrap());
+    let plan = Plan::new(vec![target("t0").with_group(group), target("t1").with_group(other), target("t2")]);
+    let mut model = Model::default();
+    model.start(&Start::new(now(0), Arc::new(plan), Vec::new()), now(0));
+    model.take_news();
+    let limiter = |suspected| Event::Limiter { at: wall(1), group, suspected };
+    model.events(&[limiter(true)], now(1));
+    assert_eq!(model.take_news().changed, [0]);
+    let flagged = |model: &Model, name: &str| model.row(name).unwrap().flags().contains(&"limiter_suspected");
+    assert_eq!(["t0", "t1", "t2"].map(|name| flagged(&model, name)), [true, false, false]);
+    model.events(&[limiter(false)], now(2));
+    assert!(!flagged(&model, "t0"));
+}
+
+#[test]
 fn a_sample_moves_the_last_answer_but_not_the_status() {
     let mut model = model(1);
     model.samples(&[answered(0, 5, 12)], now(6));
