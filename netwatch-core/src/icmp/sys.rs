@@ -284,7 +284,7 @@ const NO_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len:
 const NO_HEADER: libc::mmsghdr = unsafe { std::mem::zeroed() };
 
 /// Finds the receive stamp and the extended error among control messages (cmsg(3)).
-fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
+pub(super) fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     let (mut stamp, mut error) = (None, None);
     while let Some((header, _)) = control.split_first_chunk::<HEADER>() {
