@@ -170,6 +170,29 @@ fn several_echoes_keep_their_rounds_and_their_order() {
 }
 
 #[test]
+fn long_echoes_are_as_long_as_wanted_and_come_back_whole() {
+    let world = World::new();
+    let arrived = || {
+        let text = world.there.inside(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("down0:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    // Ethernet, IP and ICMP headers; over IPv6 the longest echo travels in two fragments of a frame's length at most.
+    for (size, hosts, headers) in [(25, "198.18.0.1", 42), (1472, "198.18.0.1", 42), (1001, "2001:db8::1", 62)] {
+        let before = arrived();
+        let (told, code) = world.told(&format!("-c 10 -p 20ms -b {size} {hosts}"));
+        assert_eq!((told[0].answered, code), (10, 0), "{told:?}");
+        let bytes = arrived() - before;
+        assert!((10 * (size + headers)..11 * (size + headers) + 1000).contains(&bytes), "{size}: {bytes}");
+    }
+    let (told, code) = world.told("-c 1 -b 1472 2001:db8::1");
+    assert_eq!((told[0].answered, code), (1, 0), "{told:?}");
+    world.here.ip("link set up0 mtu 1400");
+    let (told, _) = world.told("-c 1 -b 1472 198.18.0.1");
+    assert_eq!((told[0].unknown, told[0].cause.as_deref()), (1, Some("too_long")), "{told:?}");
+}
+
+#[test]
 fn a_name_has_the_family_that_is_wanted() {
     let world = World::new();
     // ip-netns(8) lays what stands here over /etc.

@@ -43,6 +43,9 @@ pub(crate) struct Ping {
     /// How long a reply may take
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = timeout)]
     pub(crate) timeout: Duration,
+    /// Bytes of payload in each echo, from 24 to 1472; a reply must bring all of them back
+    #[arg(short = 'b', long, value_name = "BYTES", default_value = "24", value_parser = clap::value_parser!(u16).range(24..=1472))]
+    pub(crate) size: u16,
     /// Only IPv4 addresses of names; an address is taken as it is
     #[arg(short = '4', long = "ipv4", conflicts_with = "v6")]
     pub(crate) v4: bool,
@@ -157,9 +160,19 @@ mod tests {
         assert_eq!(parsed("-a x").unwrap().rounds(), NonZeroU32::new(3));
         assert_eq!(parsed("-l 192.0.2.1").unwrap().rounds(), None);
         assert!(parsed("-a -f -").unwrap().until_answered() && parsed("-u 192.0.2.1").unwrap().until_answered());
-        for line in
-            ["", "-a -u x", "-c 0 x", "-c 1000001 x", "-C 4097 x", "-l -c 2 x", "-g -f list", "-4 -6 x", "-a --json x"]
-        {
+        for line in [
+            "",
+            "-a -u x",
+            "-c 0 x",
+            "-c 1000001 x",
+            "-C 4097 x",
+            "-l -c 2 x",
+            "-g -f list",
+            "-4 -6 x",
+            "-a --json x",
+            "-b 23 x",
+            "-b 1473 x",
+        ] {
             assert!(parsed(line).is_none(), "{line}");
         }
     }

@@ -53,7 +53,7 @@ pub(crate) fn ping(options: &args::Ping) -> Exit {
             return Exit::Usage;
         }
     };
-    let probe = match open(options.packet_interval) {
+    let probe = match open(options) {
         Ok(probe) => probe,
         Err(error) => {
             complain(&format!("error: {error}"));
@@ -83,9 +83,12 @@ pub(crate) fn ping(options: &args::Ping) -> Exit {
     if tallies.iter().all(|tally| tally.answered > 0) { Exit::Fine } else { Exit::Wrong }
 }
 
-/// The engine, with buffers for one packet in every `gap`.
-fn open(gap: Duration) -> Result<Arc<dyn Probe>, OpenError> {
-    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default().with_planned_rate(1.0 / gap.as_secs_f64()))?))
+/// The engine, with buffers for a packet of this size in every packet interval.
+fn open(options: &args::Ping) -> Result<Arc<dyn Probe>, OpenError> {
+    // A packet of 1,500 bytes takes three times as much of them as a short one, for which they are made.
+    let rate = (1.0 + f64::from(options.size) / 750.0) / options.packet_interval.as_secs_f64();
+    let size = usize::from(options.size);
+    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default().with_planned_rate(rate).with_payload(size))?))
 }
 
 fn manner(options: &args::Ping) -> Manner {

@@ -5,21 +5,25 @@ use std::sync::Arc;
 
 use super::cookie::Cookies;
 use super::counters::Count;
+use super::filler::Filler;
 use super::handover::Ask;
 use super::inflight::InFlight;
 use super::judge::Judge;
 use super::keys::Keys;
 use super::stamps::Arrival;
+use super::sys;
 use super::wire::{self, Incoming};
 use crate::model::{Echo, Loss, Mono, PayloadRule, Settings, TargetId};
 use crate::probe::{Check, CheckId};
 
-/// Runs every decoder over bytes from the network.
+/// Runs every decoder over bytes from the network, and over what the kernel puts beside them.
 pub fn decode(bytes: &[u8]) {
     let _ = wire::decode_raw_v4(bytes);
     let _ = wire::decode_v4(bytes);
     let _ = wire::decode_v6(bytes);
     let _ = wire::decode_returned(bytes);
+    let _ = Filler::to(56).strip(bytes);
+    let _ = sys::read_control(bytes);
 }
 
 /// Targets in an in-flight table, without a network: time stands still and packets are handed around in memory.

@@ -13,6 +13,7 @@ use super::counters::{Count, Tally};
 use super::departures::Departures;
 use super::doubt::Doubts;
 use super::drops::Drops;
+use super::filler::Filler;
 use super::inflight::InFlight;
 use super::kernel::Kernel;
 use super::keys::Keys;
@@ -40,6 +41,7 @@ pub(super) struct Lane {
     channel: Channel,
     keys: Keys,
     cookies: Cookies,
+    filler: Filler,
     outgoing: Outgoing,
     /// Slot and place in its check of each packet in `outgoing`.
     leaving: Vec<(u32, u16)>,
@@ -54,7 +56,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(channel: Channel, cookies: Cookies, veil: u32, now: Mono) -> Lane {
+    pub(super) fn new(channel: Channel, cookies: Cookies, filler: Filler, veil: u32, now: Mono) -> Lane {
         let keys = match channel.kind {
             SocketKind::Raw => Keys::raw(veil),
             SocketKind::Ping => Keys::ping(channel.ident, veil as u16),
@@ -67,7 +69,8 @@ impl Lane {
             channel,
             keys,
             cookies,
-            outgoing: Outgoing::with_capacity(),
+            outgoing: Outgoing::with_tail(filler.bytes().into()),
+            filler,
             leaving: Vec::with_capacity(BATCH),
             ingoing: Ingoing::new(),
             looked: now,

@@ -1,7 +1,7 @@
 //! The ICMP engine: one thread asks every device, and never invents a loss.
 //!
 //! `mod.rs` is the door ([`IcmpProbe`]); `handover` carries slices of checks in and samples out; `engine` is the thread. Pure
-//! and testable without a network: `wire` and `quote` (bytes), `cookie`, `keys` and `flow` (whose is it?), `inflight` with `slot`,
+//! and testable without a network: `wire`, `quote` and `filler` (bytes), `cookie`, `keys` and `flow` (whose is it?), `inflight` with `slot`,
 //! `state` and `manner` (what is under way), `judge` (does it count?), `tempo` and `pacer` on `wheel` (when), `stamps` (two clocks),
 //! `pulse`, `drops` and `doubt` (when we could not see). Thin edges: `sys`, `socket`, `lane`, `clock`.
 
@@ -17,6 +17,7 @@ mod drops;
 mod engine;
 #[cfg(feature = "test-util")]
 pub mod exposed;
+mod filler;
 mod flow;
 mod handover;
 mod inflight;
@@ -94,7 +95,11 @@ impl IcmpProbe {
         let [k0, k1, veils] = random().map_err(OpenError::NotStarted)?;
         let (cookies, seed) = (cookie::Cookies::new([k0, k1]), veils as u32);
         let now = clock::mono();
-        let lanes = channels.map(|channel| Some(lane::Lane::new(channel?, cookies.clone(), (veils >> 32) as u32, now)));
+        let lane = |channel| {
+            let filler = filler::Filler::to(options.payload);
+            lane::Lane::new(channel, cookies.clone(), filler, (veils >> 32) as u32, now)
+        };
+        let lanes = channels.map(|channel| channel.map(lane));
         let tally = Arc::new(counters::Tally::default());
         let (handover, inbox) = handover::handover().map_err(OpenError::NotStarted)?;
         let shared = Arc::clone(&tally);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::socket::{Channel, SocketKind};
+use super::wire::PAYLOAD;
 use crate::model::Family;
 
 /// How to open the engine.
@@ -15,6 +16,9 @@ pub struct IcmpOptions {
     pub receive_buffer: usize,
     /// Send buffer of each address family, in bytes; default 1 MiB. It is limited in the same way by `net.core.wmem_max`.
     pub send_buffer: usize,
+    /// Bytes of payload in each echo, from 24 (the default, which is the cookie alone) to 1,472, the most that an Ethernet frame
+    /// holds over IPv4. What lies outside is taken to be the nearer of the two.
+    pub payload: usize,
     /// Which sockets may be used; default either, raw first.
     pub sockets: Option<SocketKind>,
 }
@@ -30,7 +34,7 @@ const LARGEST_BUFFER: usize = 64 << 20;
 
 impl Default for IcmpOptions {
     fn default() -> IcmpOptions {
-        IcmpOptions { receive_buffer: 16 << 20, send_buffer: LEAST_BUFFER, sockets: None }
+        IcmpOptions { receive_buffer: 16 << 20, send_buffer: LEAST_BUFFER, payload: PAYLOAD, sockets: None }
     }
 }
 
@@ -54,6 +58,13 @@ impl IcmpOptions {
     pub fn with_planned_rate(mut self, echoes_per_second: f64) -> IcmpOptions {
         let held = |seconds: f64| ((echoes_per_second * PACKET * seconds) as usize).clamp(LEAST_BUFFER, LARGEST_BUFFER);
         (self.receive_buffer, self.send_buffer) = (held(STALL), held(QUEUE));
+        self
+    }
+
+    /// The same options with so many bytes of payload in each echo.
+    #[must_use]
+    pub fn with_payload(mut self, bytes: usize) -> IcmpOptions {
+        self.payload = bytes;
         self
     }
 

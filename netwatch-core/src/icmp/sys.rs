@@ -53,7 +53,9 @@ pub(super) fn sleep_precisely() {
 /// Packets on their way out, at most [`BATCH`].
 pub(super) struct Outgoing {
     messages: Box<[Message]>,
-    vectors: Box<[libc::iovec]>,
+    /// The same at the end of every packet.
+    tail: Box<[u8]>,
+    vectors: Box<[[libc::iovec; 2]]>,
     headers: Box<[libc::mmsghdr]>,
     length: usize,
     /// The packet at this place asks for a transmit stamp.
@@ -91,11 +93,13 @@ struct Message {
 unsafe impl Send for Outgoing {}
 
 impl Outgoing {
-    pub(super) fn with_capacity() -> Outgoing {
+    /// No packet yet; each will end with `tail`.
+    pub(super) fn with_tail(tail: Box<[u8]>) -> Outgoing {
         let empty = Message { name: [0; NAME], name_length: 0, data: [0; super::wire::PACKET_V4], data_length: 0 };
         Outgoing {
             messages: vec![empty; BATCH].into(),
-            vectors: vec![NO_VECTOR; BATCH].into(),
+            tail,
+            vectors: vec![[NO_VECTOR; 2]; BATCH].into(),
             headers: vec![NO_HEADER; BATCH].into(),
             length: 0,
             stamped: None,
@@ -117,7 +121,7 @@ impl Outgoing {
         self.length
     }
 
-    /// Adds a packet of up to 52 bytes; what is longer is cut. `false` if there is no room.
+    /// Adds a packet of up to 52 bytes without its tail; what is longer is cut. `false` if there is no room.
     pub(super) fn push(&mut self, to: SocketAddr, packet: &[u8]) -> bool {
         let Some(message) = self.messages.get_mut(self.length) else { return false };
         message.name_length = write_name(&mut message.name, to);
@@ -138,11 +142,14 @@ impl Outgoing {
         let messages = self.messages.iter_mut().take(self.length).skip(from).take(most);
         let mut count: libc::c_uint = 0;
         for ((message, vector), header) in messages.zip(&mut self.vectors).zip(&mut self.headers) {
-            *vector = libc::iovec { iov_base: message.data.as_mut_ptr().cast(), iov_len: message.data_length };
+            *vector = [
+                libc::iovec { iov_base: message.data.as_mut_ptr().cast(), iov_len: message.data_length },
+                libc::iovec { iov_base: self.tail.as_mut_ptr().cast(), iov_len: self.tail.len() },
+            ];
             header.msg_hdr.msg_name = message.name.as_mut_ptr().cast();
             header.msg_hdr.msg_namelen = message.name_length as libc::socklen_t;
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_iov = vector.as_mut_ptr();
+            header.msg_hdr.msg_iovlen = if self.tail.is_empty() { 1 } else { 2 };
             header.msg_hdr.msg_control = ptr::null_mut();
             header.msg_hdr.msg_controllen = 0;
             count += 1;
@@ -152,7 +159,7 @@ impl Outgoing {
             header.msg_hdr.msg_controllen = self.ask.0.len() as _;
         }
         loop {
-            // SAFETY: the first `count` headers point into `self`, which is exclusively ours and outlives the call; name, data
+            // SAFETY: the first `count` headers point into `self`, which is exclusively ours and outlives the call; name, data, tail
             // and control lengths are those of the buffers or less.
             let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
             match usize::try_from(sent) {
@@ -277,7 +284,7 @@ const NO_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len:
 const NO_HEADER: libc::mmsghdr = unsafe { std::mem::zeroed() };
 
 /// Finds the receive stamp and the extended error among control messages (cmsg(3)).
-fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
+pub(super) fn read_control(mut control: &[u8]) -> (Option<i64>, Option<QueuedError>) {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     let (mut stamp, mut error) = (None, None);
     while let Some((header, _)) = control.split_first_chunk::<HEADER>() {

@@ -108,7 +108,10 @@ async fn a_dropped_check_leaves_nothing_behind() {
 fn altered(alter: impl FnOnce(&mut engine::Engine)) -> IcmpProbe {
     let [v4, _] = options::open_channels(&IcmpOptions::default()).expect("these tests need cap_net_raw");
     let now = clock::mono();
-    let lanes = [v4.map(|channel| lane::Lane::new(channel, cookie::Cookies::new([1, 2]), 77, now)), None];
+    let lanes = [
+        v4.map(|channel| lane::Lane::new(channel, cookie::Cookies::new([1, 2]), filler::Filler::to(0), 77, now)),
+        None,
+    ];
     let tally = Arc::new(counters::Tally::default());
     let (handover, inbox) = handover::handover().unwrap();
     let instrument = Arc::new(accuracy::Instrument::new(now));

@@ -7,6 +7,7 @@ use super::{Desk, Lane};
 use crate::icmp::canary::{self, Canary};
 use crate::icmp::clock;
 use crate::icmp::counters::Count;
+use crate::icmp::filler::Filler;
 use crate::icmp::judge::{Judge, Judgement};
 use crate::icmp::socket::{Channel, SocketKind};
 use crate::icmp::stamps::Arrival;
@@ -55,7 +56,7 @@ impl Lane {
     fn judge(&mut self, desk: &mut Desk<'_>, error_queue: bool) {
         let reading = clock::both();
         desk.clocks.observe(reading);
-        let Lane { channel, keys, cookies, ingoing, departures, canary, .. } = self;
+        let Lane { channel, keys, cookies, filler, ingoing, departures, canary, .. } = self;
         let mut judge = Judge { inflight: &mut *desk.inflight, keys, cookies };
         for packet in ingoing.packets() {
             let clocks = &*desk.clocks;
@@ -64,7 +65,7 @@ impl Lane {
             let (count, slot) = if error_queue {
                 returned(&mut judge, &packet)
             } else {
-                match arrived(channel, &mut judge, canary, &packet, arrival) {
+                match arrived((&*channel, &*filler), &mut judge, canary, &packet, arrival) {
                     Ok(Some(judgement)) => judgement,
                     Ok(None) => continue,
                     Err(Reject::Malformed) => (Count::Malformed, None),
@@ -87,7 +88,7 @@ fn is_all(kind: SocketKind, count: usize) -> bool {
 }
 
 fn arrived(
-    channel: &Channel,
+    (channel, filler): (&Channel, &Filler),
     judge: &mut Judge<'_>,
     canary: &mut Canary,
     packet: &Packet<'_>,
@@ -107,10 +108,10 @@ fn arrived(
     };
     Ok(match incoming {
         Incoming::Reply { key, payload } if judge.keys.find(key).is_some_and(|key| key.slot() == canary::SLOT) => {
-            let stamp = judge.cookies.open(payload, from.ip());
+            let stamp = judge.cookies.open(filler.strip(payload), from.ip());
             if canary.reply(stamp, arrival) { None } else { Some((Count::NotOurs, None)) }
         }
-        Incoming::Reply { key, payload } => Some(judge.reply(from, key, payload, arrival)),
+        Incoming::Reply { key, payload } => Some(judge.reply(from, key, filler.strip(payload), arrival)),
         Incoming::Error(complaint) => Some((judge.complaint(&complaint), None)),
         Incoming::Other => None,
     })

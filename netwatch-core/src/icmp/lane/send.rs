@@ -31,7 +31,12 @@ impl Lane {
         let payload = self.cookies.seal(echo.stamp, echo.to.ip());
         match (echo.to.ip(), self.channel.kind) {
             (IpAddr::V4(to), SocketKind::Raw) => {
-                self.outgoing.push(echo.to, &wire::packet_v4(to, &wire::echo_v4(key, &payload)))
+                let mut message = wire::echo_v4(key, &payload);
+                if !self.filler.bytes().is_empty() {
+                    self.filler.add_to_checksum(&mut message);
+                }
+                // The kernel fills in the length (raw(7)).
+                self.outgoing.push(echo.to, &wire::packet_v4(to, &message))
             }
             (IpAddr::V4(_), SocketKind::Ping) => self.outgoing.push(echo.to, &wire::echo_v4(key, &payload)),
             (IpAddr::V6(_), _) => self.outgoing.push(echo.to, &wire::echo_v6(key, &payload)),
