@@ -103,6 +103,7 @@
 //! | --- | --- | --- |
 //! | `icmp` | yes | the ICMP engine, as a [`Probe`]: raw sockets or the unprivileged ping socket |
 //! | `runtime` | yes | the driver on tokio, the words of the mails, the text files, what this machine knows of itself |
+//! | `resolver` | no | lookups of names that honour how long an answer may be kept; without it the system looks them up |
 //! | `store` | no | the SQLite [`Journal`] |
 //! | `smtp` | no | [`Notifier`]s for mail servers and for `.eml` files |
 //! | `test-util` | no | fakes, recorders and a virtual world for tests of your own |

@@ -146,7 +146,7 @@ async fn health(State(site): State<Site>) -> Response<AnyBody> {
                 uptime: view.uptime.as_secs_f64(),
                 last_update: dto::last_update(view.model),
                 last_sample_age: view.model.last_sample.map(age),
-                targets: view.model.rows.len(),
+                targets: view.model.len(),
                 paths: dto::paths(view.model),
                 dropped_samples: view.dropped_samples,
             },
@@ -162,7 +162,7 @@ async fn file(uri: Uri, headers: HeaderMap) -> Response<AnyBody> {
 }
 
 fn list<'a>(view: &View<'a>, query: &Query) -> ListDto<'a> {
-    let wanted = || view.model.rows.iter().filter(|row| query.wants(row));
+    let wanted = || view.model.rows().filter(|row| query.wants(*row));
     ListDto {
         generated_at: dto::rfc3339(view.now.wall),
         last_update: dto::last_update(view.model),

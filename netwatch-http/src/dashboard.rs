@@ -99,6 +99,7 @@ impl Dashboard {
     pub(crate) fn subscribe(&self) -> (Bytes, broadcast::Receiver<Bytes>) {
         let mut live = self.lock();
         let messages = self.shared.messages.subscribe();
+        live.model.want_samples(true);
         if let Some(snapshot) = &live.snapshot {
             return (snapshot.clone(), messages);
         }
@@ -114,6 +115,7 @@ impl Dashboard {
         let now = self.now(&live);
         let stale = self.is_stale(&live, now);
         let listened = self.shared.messages.receiver_count() > 0;
+        live.model.want_samples(listened);
         let news = live.model.take_news();
         let tick_due = live.last_tick.is_none_or(|last| last.elapsed() >= TICK);
         let mut messages = Vec::new();

@@ -16,7 +16,7 @@ use crate::model::{Model, Refusal, Row};
 #[derive(Debug, Serialize)]
 pub(crate) struct TargetDto<'a> {
     name: &'a str,
-    address: &'a str,
+    address: String,
     group: Option<&'a str>,
     status: &'static str,
     since: String,
@@ -167,15 +167,15 @@ pub(crate) fn rfc3339(wall: Wall) -> String {
 pub(crate) fn counts(model: &Model) -> BTreeMap<&'static str, usize> {
     let mut counts: BTreeMap<&'static str, usize> =
         Status::ALL.into_iter().map(|status| (status.code(), model.count(status))).collect();
-    counts.insert("total", model.rows.len());
+    counts.insert("total", model.len());
     counts
 }
 
-pub(crate) fn target(row: &Row) -> TargetDto<'_> {
+pub(crate) fn target(row: Row<'_>) -> TargetDto<'_> {
     TargetDto {
-        name: &row.name,
-        address: &row.address,
-        group: row.group.as_deref(),
+        name: row.name,
+        address: row.target.host.to_string(),
+        group: row.group.map(|group| &**group),
         status: row.status.code(),
         since: rfc3339(row.since),
         rtt_ms: rtt_ms(row),
@@ -188,7 +188,7 @@ pub(crate) fn target(row: &Row) -> TargetDto<'_> {
     }
 }
 
-pub(crate) fn detail(row: &Row) -> DetailDto<'_> {
+pub(crate) fn detail(row: Row<'_>) -> DetailDto<'_> {
     let settings = &row.target.settings;
     DetailDto {
         target: target(row),
@@ -198,10 +198,10 @@ pub(crate) fn detail(row: &Row) -> DetailDto<'_> {
         tolerance: settings.tolerance.as_secs_f64(),
         warn_rtt_ms: millis(settings.warn_rtt),
         warn_loss: settings.warn_loss,
-        outage: row.outage.as_ref().map(|outage| OutageDto {
+        outage: row.outage.map(|outage| OutageDto {
             first_bad: rfc3339(outage.first_bad),
             due: outage.due.map(rfc3339),
-            told: row.told.as_ref().map(|told| rfc3339(told.at)),
+            told: row.told.map(|told| rfc3339(told.at)),
             told_to: row.told.iter().flat_map(|told| told.to.iter().map(|to| &**to)).collect(),
         }),
     }
@@ -217,21 +217,21 @@ pub(crate) fn snapshot(model: &Model, now: Now, stale: bool) -> SnapshotDto<'_> 
         locale: model.plan.locale.code(),
         groups: model.plan.groups.iter().map(|group| &*group.name).collect(),
         paths: paths(model),
-        targets: model.rows.iter().map(detail).collect(),
+        targets: model.rows().map(detail).collect(),
     }
 }
 
 pub(crate) fn change<'a>(model: &'a Model, changed: &[usize], now: Now, stale: bool) -> ChangeDto<'a> {
-    let targets = changed.iter().filter_map(|&at| model.rows.get(at)).map(detail).collect();
+    let targets = changed.iter().filter_map(|&at| model.row_at(at)).map(detail).collect();
     ChangeDto { head: head(model, now, stale), paths: paths(model), targets }
 }
 
-pub(crate) fn tick<'a>(model: &'a Model, sampled: &[usize], now: Now, stale: bool) -> TickDto<'a> {
-    let sample = |row: &'a Row| {
+pub(crate) fn tick<'a>(model: &'a Model, sampled: &[u32], now: Now, stale: bool) -> TickDto<'a> {
+    let sample = |row: Row<'a>| {
         let loss = row.window.loss().map(|loss| rounded(loss, 1e4));
-        (&*row.name, rtt_ms(row), loss, row.window.jitter().map(millis), row.last_reply.map(rfc3339))
+        (&**row.name, rtt_ms(row), loss, row.window.jitter().map(millis), row.last_reply.map(rfc3339))
     };
-    let samples = sampled.iter().filter_map(|&at| model.rows.get(at)).map(sample).collect();
+    let samples = sampled.iter().filter_map(|&at| model.row_at(at as usize)).map(sample).collect();
     TickDto { head: head(model, now, stale), samples }
 }
 
@@ -258,7 +258,7 @@ pub(crate) fn last_update(model: &Model) -> Option<String> {
 }
 
 /// The ping of a target that answers: what a silent or unseen one answered before is no ping of now.
-fn rtt_ms(row: &Row) -> Option<f64> {
+fn rtt_ms(row: Row<'_>) -> Option<f64> {
     matches!(row.status, Status::Ok | Status::Warning).then(|| row.window.ping())?.map(|rtt| millis(rtt.as_duration()))
 }
 

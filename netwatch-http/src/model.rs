@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netwatch_core::{
-    Cause, Delivery, DeliveryOutcome, Event, Mono, Now, Outage, Plan, Sample, Start, Status, Target, TargetView,
-    Transition, Wall,
+    Cause, Delivery, DeliveryOutcome, Event, Mono, Now, Outage, Plan, Sample, Start, Status, Target, TargetId,
+    TargetView, Transition, Wall,
 };
 
 use crate::window::Window;
@@ -19,22 +19,43 @@ const SLACK: Duration = Duration::from_secs(2);
 /// How long the first report of all may take to come.
 const FIRST_REPORT: Duration = Duration::from_secs(20);
 
+/// Stands for "never".
+const NEVER: Wall = Wall::from_unix_nanos(i64::MIN);
+
 /// One target as it is shown.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    pub(crate) name: Arc<str>,
-    pub(crate) address: String,
-    pub(crate) group: Option<Arc<str>>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a Arc<str>,
+    pub(crate) group: Option<&'a Arc<str>>,
     pub(crate) status: Status,
     pub(crate) since: Wall,
     pub(crate) last_reply: Option<Wall>,
     pub(crate) cause: Option<Cause>,
-    pub(crate) outage: Option<Outage>,
-    pub(crate) told: Option<Told>,
-    pub(crate) window: Window,
-    pub(crate) target: Target,
+    pub(crate) outage: Option<&'a Outage>,
+    pub(crate) told: Option<&'a Told>,
+    pub(crate) window: &'a Window,
+    pub(crate) target: &'a Target,
+}
+
+/// What is kept of a target beside the plan. There may be a million, and each is written with every check: what only
+/// a device in trouble has lies behind a pointer.
+#[derive(Debug, Clone)]
+struct State {
+    since: Wall,
+    last_reply: Wall,
+    trouble: Option<Box<Trouble>>,
+    cause: Option<Cause>,
+    window: Window,
+    status: Status,
     changed: bool,
     sampled: bool,
+}
+
+/// An open outage, and who was told of it.
+#[derive(Debug, Clone)]
+struct Trouble {
+    outage: Outage,
+    told: Option<Told>,
 }
 
 /// That somebody was told of the open outage.
@@ -84,7 +105,7 @@ pub(crate) struct News {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) rows: Vec<Row>,
+    states: Vec<State>,
     pub(crate) mail: BTreeMap<Arc<str>, MailPath>,
     pub(crate) journal: JournalState,
     /// When anything was last heard.
@@ -92,31 +113,37 @@ pub(crate) struct Model {
     /// When a check was last reported.
     pub(crate) last_sample: Option<Now>,
     pub(crate) started: bool,
-    places: HashMap<Arc<str>, usize>,
+    /// How many targets have each status, in the order of [`Status::ALL`].
+    counts: [usize; Status::ALL.len()],
+    /// The places of the targets, in the order of their names.
+    places: Vec<u32>,
     patience: Option<Duration>,
     news: News,
-    sampled: Vec<usize>,
+    /// Places of the targets that were measured, while that is wanted.
+    sampled: Vec<u32>,
+    wants_samples: bool,
 }
 
 impl Model {
     /// Takes over where things stand; what was told of an outage that is still open is kept.
     pub(crate) fn start(&mut self, start: &Start, now: Now) {
-        let mut told: HashMap<u64, Told> =
-            self.rows.drain(..).filter_map(|row| Some((row.outage.as_ref()?.id.number(), row.told?))).collect();
+        let known = self.states.drain(..).filter_map(|state| state.trouble);
+        let known = known.filter_map(|trouble| Some((trouble.outage.id.number(), trouble.told?)));
+        let mut told: HashMap<u64, Told> = known.collect();
         self.plan = start.plan.clone();
-        let pending = |at| TargetView::pending(netwatch_core::TargetId::from_index(at), start.now.wall);
-        self.rows = self
-            .plan
-            .targets
-            .iter()
-            .enumerate()
-            .map(|(at, target)| {
-                let view = start.targets.get(at).cloned().unwrap_or_else(|| pending(at));
+        let targets = self.plan.targets.len();
+        self.states.reserve_exact(targets);
+        self.states.extend((0..targets).map(|at| match start.targets.get(at) {
+            Some(view) => {
                 let told = view.outage.as_ref().and_then(|outage| told.remove(&outage.id.number()));
-                row(&self.plan, target, view, told)
-            })
-            .collect();
-        self.places = self.rows.iter().enumerate().map(|(at, row)| (row.name.clone(), at)).collect();
+                state(view, told)
+            }
+            None => state(&TargetView::pending(TargetId::from_index(at), start.now.wall), None),
+        }));
+        self.counts = Status::ALL.map(|status| self.states.iter().filter(|state| state.status == status).count());
+        self.places = (0..u32::try_from(targets).unwrap_or(u32::MAX)).collect();
+        let name = |at: &u32| self.plan.targets.get(*at as usize).map(|target| &target.name);
+        self.places.sort_unstable_by(|one, other| name(one).cmp(&name(other)));
         self.mail.retain(|name, path| {
             let policy = self.plan.notifiers.iter().find(|policy| policy.name == *name);
             path.refused.retain(|recipient, _| policy.is_some_and(|policy| policy.recipients.contains(recipient)));
@@ -134,11 +161,12 @@ impl Model {
         self.heard = Some(now);
         for transition in changed {
             let at = transition.target.index();
-            let Some(row) = self.rows.get_mut(at) else { continue };
-            row.status = transition.to;
-            row.since = transition.since;
-            row.last_reply = row.last_reply.max(transition.last_good);
-            row.cause = transition.cause;
+            let Some(state) = self.states.get_mut(at) else { continue };
+            recount(&mut self.counts, state.status, transition.to);
+            state.status = transition.to;
+            state.since = transition.since;
+            state.last_reply = state.last_reply.max(transition.last_good.unwrap_or(NEVER));
+            state.cause = transition.cause;
             self.mark_changed(at);
         }
     }
@@ -149,12 +177,12 @@ impl Model {
         self.last_sample = Some(now);
         for sample in samples {
             let at = sample.target.index();
-            let Some(row) = self.rows.get_mut(at) else { continue };
-            let first_answer = row.last_reply.is_none() && sample.last_reply.is_some();
-            row.window.push(sample);
-            row.last_reply = row.last_reply.max(sample.last_reply.map(|mono| now.wall_at(mono)));
-            if !std::mem::replace(&mut row.sampled, true) {
-                self.sampled.push(at);
+            let Some(state) = self.states.get_mut(at) else { continue };
+            let first_answer = state.last_reply == NEVER && sample.last_reply.is_some();
+            state.window.push(sample);
+            state.last_reply = state.last_reply.max(sample.last_reply.map_or(NEVER, |mono| now.wall_at(mono)));
+            if self.wants_samples && !std::mem::replace(&mut state.sampled, true) {
+                self.sampled.push(u32::try_from(at).unwrap_or(u32::MAX));
             }
             if first_answer {
                 self.mark_changed(at);
@@ -198,44 +226,66 @@ impl Model {
         }
     }
 
+    /// How many targets there are.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// All targets, in the plan's order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.plan.targets.iter().zip(&self.states).map(|(target, state)| self.show(target, state))
+    }
+
+    /// The target at this place.
+    pub(crate) fn row_at(&self, at: usize) -> Option<Row<'_>> {
+        Some(self.show(self.plan.targets.get(at)?, self.states.get(at)?))
+    }
+
     /// The target of this name.
-    pub(crate) fn row(&self, name: &str) -> Option<&Row> {
-        self.rows.get(*self.places.get(name)?)
+    pub(crate) fn row(&self, name: &str) -> Option<Row<'_>> {
+        self.row_at(self.place(name)?)
     }
 
     /// How many targets have each status.
     pub(crate) fn count(&self, status: Status) -> usize {
-        self.rows.iter().filter(|row| row.status == status).count()
+        let place = Status::ALL.iter().position(|each| *each == status);
+        place.and_then(|place| self.counts.get(place)).copied().unwrap_or(0)
+    }
+
+    /// Whether somebody wants to know who was measured. What nobody asks for is not noted.
+    pub(crate) fn want_samples(&mut self, wanted: bool) {
+        self.wants_samples = wanted;
     }
 
     /// What is new, once.
     pub(crate) fn take_news(&mut self) -> News {
         let news = std::mem::take(&mut self.news);
         for &at in &news.changed {
-            if let Some(row) = self.rows.get_mut(at) {
-                row.changed = false;
+            if let Some(state) = self.states.get_mut(at) {
+                state.changed = false;
             }
         }
         news
     }
 
     /// Places of rows that were measured, once.
-    pub(crate) fn take_sampled(&mut self) -> Vec<usize> {
+    pub(crate) fn take_sampled(&mut self) -> Vec<u32> {
         let sampled = std::mem::take(&mut self.sampled);
         for &at in &sampled {
-            if let Some(row) = self.rows.get_mut(at) {
-                row.sampled = false;
+            if let Some(state) = self.states.get_mut(at as usize) {
+                state.sampled = false;
             }
         }
         sampled
     }
 
     fn outage(&mut self, at: usize, outage: Option<&Outage>) {
-        let Some(row) = self.rows.get_mut(at) else { return };
-        if row.outage.as_ref().map(|open| open.id) != outage.map(|outage| outage.id) {
-            row.told = None;
-        }
-        row.outage = outage.cloned();
+        let Some(state) = self.states.get_mut(at) else { return };
+        let before = state.trouble.take();
+        state.trouble = outage.cloned().map(|outage| {
+            let told = before.filter(|before| before.outage.id == outage.id).and_then(|before| before.told);
+            Box::new(Trouble { outage, told })
+        });
         self.mark_changed(at);
     }
 
@@ -245,12 +295,12 @@ impl Model {
             return;
         }
         for name in &delivery.targets {
-            let Some(&at) = self.places.get(name) else { continue };
-            let Some(row) = self.rows.get_mut(at) else { continue };
+            let Some(at) = self.place(name) else { continue };
+            let Some(trouble) = self.states.get_mut(at).and_then(|state| state.trouble.as_mut()) else { continue };
             // A mail that tells the end of the outage before also names the device.
-            let owed = row.outage.as_ref().and_then(|outage| outage.due).is_some_and(|due| due <= delivery.at);
-            if owed && row.told.is_none() {
-                row.told = Some(Told { at: delivery.at, to: delivery.recipients.clone() });
+            let owed = trouble.outage.due.is_some_and(|due| due <= delivery.at);
+            if owed && trouble.told.is_none() {
+                trouble.told = Some(Told { at: delivery.at, to: delivery.recipients.clone() });
                 self.mark_changed(at);
             }
         }
@@ -279,15 +329,37 @@ impl Model {
     }
 
     fn mark_changed(&mut self, at: usize) {
-        if let Some(row) = self.rows.get_mut(at)
-            && !std::mem::replace(&mut row.changed, true)
+        if let Some(state) = self.states.get_mut(at)
+            && !std::mem::replace(&mut state.changed, true)
         {
             self.news.changed.push(at);
         }
     }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        let name_at = |at: &u32| self.plan.targets.get(*at as usize).map(|target| &*target.name);
+        let found = self.places.binary_search_by(|at| name_at(at).cmp(&Some(name))).ok()?;
+        self.places.get(found).map(|at| *at as usize)
+    }
+
+    fn show<'a>(&'a self, target: &'a Target, state: &'a State) -> Row<'a> {
+        let trouble = state.trouble.as_deref();
+        Row {
+            name: &target.name,
+            group: self.plan.group_of(target),
+            status: state.status,
+            since: state.since,
+            last_reply: Some(state.last_reply).filter(|at| *at != NEVER),
+            cause: state.cause,
+            outage: trouble.map(|trouble| &trouble.outage),
+            told: trouble.and_then(|trouble| trouble.told.as_ref()),
+            window: &state.window,
+            target,
+        }
+    }
 }
 
-impl Row {
+impl Row<'_> {
     /// Words that say more than the status does, in a fixed order.
     pub(crate) fn flags(&self) -> Vec<&'static str> {
         let answers = matches!(self.status, Status::Ok | Status::Warning);
@@ -296,7 +368,7 @@ impl Row {
             ("paused", self.target.paused),
             ("never_answered", self.last_reply.is_none() && !pending),
             ("recovering", answers && self.outage.is_some()),
-            ("due", self.outage.as_ref().is_some_and(|outage| outage.due.is_some())),
+            ("due", self.outage.is_some_and(|outage| outage.due.is_some())),
             ("told", self.told.is_some()),
         ]
         .into_iter()
@@ -305,21 +377,23 @@ impl Row {
     }
 }
 
-fn row(plan: &Plan, target: &Target, view: TargetView, told: Option<Told>) -> Row {
-    Row {
-        name: target.name.clone(),
-        address: target.host.to_string(),
-        group: plan.group_of(target).cloned(),
-        status: view.status,
+fn state(view: &TargetView, told: Option<Told>) -> State {
+    State {
         since: view.since,
-        last_reply: view.last_good,
+        last_reply: view.last_good.unwrap_or(NEVER),
+        trouble: view.outage.clone().map(|outage| Box::new(Trouble { outage, told })),
         cause: view.cause,
-        outage: view.outage,
-        told,
         window: Window::default(),
-        target: target.clone(),
+        status: view.status,
         changed: false,
         sampled: false,
+    }
+}
+
+/// One target more has the status `to`, and one less the status `from`.
+fn recount(counts: &mut [usize; Status::ALL.len()], from: Status, to: Status) {
+    for (status, count) in Status::ALL.iter().zip(counts) {
+        *count = count.saturating_add(usize::from(*status == to)).saturating_sub(usize::from(*status == from));
     }
 }
 

@@ -55,17 +55,17 @@ impl Query {
     }
 
     /// Whether this target is asked for. `q` is looked for in name, address and group, in any case of letters.
-    pub(crate) fn wants(&self, row: &Row) -> bool {
+    pub(crate) fn wants(&self, row: Row<'_>) -> bool {
         let status = self.statuses.is_empty() || self.statuses.contains(&row.status);
-        let group = self.group.is_none() || row.group.as_deref() == self.group.as_deref();
+        let group = self.group.is_none() || row.group.map(|group| &**group) == self.group.as_deref();
         status && group && self.text.as_deref().is_none_or(|text| mentions(row, text))
     }
 }
 
-fn mentions(row: &Row, text: &str) -> bool {
+fn mentions(row: Row<'_>, text: &str) -> bool {
     row.name.to_lowercase().contains(text)
-        || row.address.to_lowercase().contains(text)
-        || row.group.as_deref().is_some_and(|group| group.to_lowercase().contains(text))
+        || row.target.host.to_string().to_lowercase().contains(text)
+        || row.group.is_some_and(|group| group.to_lowercase().contains(text))
 }
 
 fn statuses(value: &str) -> Result<Vec<Status>, QueryError> {

@@ -14,57 +14,61 @@ use netwatch_core::{Echo, Rtt, Sample};
 /// How many conclusive checks loss and jitter look back; the warning window has the same length.
 const CHECKS: usize = 6;
 
+/// A conclusive check. Steps are in units of 100 ns, as RTTs are.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    /// Replies whose RTT was measured.
-    replies: u32,
-    /// The other replies: they count in the loss only.
-    unmeasured: u32,
-    lost: u32,
-    first: Rtt,
-    last: Rtt,
-    steps: Duration,
+    replies: u16,
+    /// Those whose RTT was measured; the others count in the loss only.
+    measured: u16,
+    lost: u16,
+    /// The sum of the steps between its answered echoes.
+    steps: u32,
+    /// The step to its first answered echo from the last one of the answered check before.
+    join: u32,
 }
 
-impl Seen {
-    fn answered(&self) -> u32 {
-        self.replies.saturating_add(self.unmeasured)
-    }
-}
-
-/// The last six conclusive checks of one target, about 300 bytes.
+/// The last six conclusive checks of one target, in about 100 bytes: there may be a million of these.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Window {
+    /// A ring; `next` is the place of the next check.
     checks: [Seen; CHECKS],
-    filled: usize,
-    ping: Option<Rtt>,
+    next: u8,
+    filled: u8,
+    answered: bool,
+    ping: Rtt,
+    /// The RTT of the last answered echo.
+    last: Rtt,
 }
 
 impl Window {
     /// Takes a check into account, unless it was inconclusive: not answered, and not known to be silent either.
     pub(crate) fn push(&mut self, sample: &Sample) {
-        let seen = look_at(sample);
-        let silent = seen.answered() == 0 && usize::try_from(seen.lost) == Ok(sample.echoes.len());
-        if seen.answered() == 0 && !silent {
+        let (replies, lost) = (sample.replies(), sample.lost());
+        if replies == 0 && lost != sample.echoes.len() {
             return;
         }
+        let count = |echoes: usize| u16::try_from(echoes).unwrap_or(u16::MAX);
+        let mut seen = Seen { replies: count(replies), lost: count(lost), ..Seen::default() };
         if let Some(ping) = sample.median_rtt() {
-            self.ping = Some(ping);
+            self.step_through(sample, &mut seen);
+            (self.ping, self.answered) = (ping, true);
         }
-        self.checks.rotate_right(1);
-        self.checks[0] = seen;
-        self.filled = (self.filled + 1).min(CHECKS);
+        if let Some(place) = self.checks.get_mut(usize::from(self.next)) {
+            *place = seen;
+        }
+        self.next = (self.next + 1) % CHECKS as u8;
+        self.filled = (self.filled + 1).min(CHECKS as u8);
     }
 
     /// The median RTT of the last answered check.
     pub(crate) fn ping(&self) -> Option<Rtt> {
-        self.ping
+        Some(self.ping).filter(|_| self.answered)
     }
 
     /// From 0 to 1; `None` before the first conclusive check.
     pub(crate) fn loss(&self) -> Option<f64> {
         let (replies, lost) = self.seen().fold((0_u32, 0_u32), |(replies, lost), seen| {
-            (replies.saturating_add(seen.answered()), lost.saturating_add(seen.lost))
+            (replies.saturating_add(seen.replies.into()), lost.saturating_add(seen.lost.into()))
         });
         let known = replies.saturating_add(lost);
         (known > 0).then(|| f64::from(lost) / f64::from(known))
@@ -72,49 +76,43 @@ impl Window {
 
     /// `None` before two echoes were answered.
     pub(crate) fn jitter(&self) -> Option<Duration> {
-        let mut steps = Duration::ZERO;
-        let mut count = 0_u32;
-        let mut before: Option<Rtt> = None;
-        for seen in self.seen().rev().filter(|seen| seen.replies > 0) {
-            if let Some(before) = before {
-                steps = steps.saturating_add(step(before, seen.first));
+        let (mut steps, mut count) = (0_u64, 0_u32);
+        let mut is_first = true;
+        for seen in self.seen().filter(|seen| seen.measured > 0) {
+            if !std::mem::replace(&mut is_first, false) {
+                steps = steps.saturating_add(seen.join.into());
                 count = count.saturating_add(1);
             }
-            steps = steps.saturating_add(seen.steps);
-            count = count.saturating_add(seen.replies.saturating_sub(1));
-            before = Some(seen.last);
+            steps = steps.saturating_add(seen.steps.into());
+            count = count.saturating_add(u32::from(seen.measured).saturating_sub(1));
         }
-        steps.checked_div(count)
+        Duration::from_nanos(steps.saturating_mul(100)).checked_div(count)
     }
 
-    fn seen(&self) -> impl DoubleEndedIterator<Item = &Seen> {
-        self.checks.iter().take(self.filled)
-    }
-}
-
-fn look_at(sample: &Sample) -> Seen {
-    let mut seen = Seen::default();
-    for echo in sample.echoes.iter() {
-        match echo {
-            Echo::Reply(rtt) if !rtt.is_measured() => seen.unmeasured = seen.unmeasured.saturating_add(1),
-            Echo::Reply(rtt) => {
-                if seen.replies == 0 {
-                    seen.first = rtt;
-                } else {
-                    seen.steps = seen.steps.saturating_add(step(seen.last, rtt));
-                }
-                seen.last = rtt;
-                seen.replies = seen.replies.saturating_add(1);
+    fn step_through(&mut self, sample: &Sample, seen: &mut Seen) {
+        let mut is_first = true;
+        for echo in sample.echoes.iter() {
+            let Echo::Reply(rtt) = echo else { continue };
+            if !rtt.is_measured() {
+                continue;
             }
-            Echo::Lost(_) => seen.lost = seen.lost.saturating_add(1),
-            _ => {}
+            seen.measured = seen.measured.saturating_add(1);
+            let step = self.last.units().abs_diff(rtt.units());
+            if std::mem::replace(&mut is_first, false) {
+                seen.join = step;
+            } else {
+                seen.steps = seen.steps.saturating_add(step);
+            }
+            self.last = rtt;
         }
     }
-    seen
-}
 
-fn step(one: Rtt, other: Rtt) -> Duration {
-    one.as_duration().abs_diff(other.as_duration())
+    /// The oldest first.
+    fn seen(&self) -> impl Iterator<Item = &Seen> {
+        let (newer, older) = self.checks.split_at(usize::from(self.next).min(CHECKS));
+        let empty = CHECKS.saturating_sub(usize::from(self.filled));
+        older.iter().chain(newer).skip(empty)
+    }
 }
 
 #[cfg(test)]
@@ -181,5 +179,18 @@ mod tests {
     fn a_silent_check_leaves_the_last_ping_standing() {
         let window = after(&[&[reply(7), reply(9), reply(8)], &[LOST, LOST]]);
         assert_eq!(window.ping(), Some(Rtt::from_duration(Duration::from_millis(8))));
+    }
+
+    #[test]
+    fn a_step_from_a_check_that_has_fallen_out_is_not_counted() {
+        let window = after(&[&[reply(10)], &[LOST], &[LOST], &[LOST], &[LOST], &[LOST], &[reply(50), reply(51)]]);
+        assert_eq!(window.jitter(), Some(Duration::from_millis(1)));
+        let ring = after(&[&[reply(10)], &[reply(20)], &[LOST], &[LOST], &[LOST], &[LOST], &[reply(50), reply(50)]]);
+        assert_eq!(ring.jitter(), Some(Duration::from_millis(15)), "steps of 30 and 0 ms");
+    }
+
+    #[test]
+    fn a_million_windows_fit() {
+        assert!(size_of::<Window>() <= 108, "{} bytes", size_of::<Window>());
     }
 }

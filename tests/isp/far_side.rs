@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use netwatch_tests::isp::{Behaviour, Lie, Scenario};
 
+use crate::forge::Forger;
 use crate::packet::{Kind, Message, Request, break_checksum, encode, quote};
 
 /// All devices, and how many echoes each has seen.
@@ -13,6 +14,7 @@ use crate::packet::{Kind, Message, Request, break_checksum, encode, quote};
 pub(crate) struct FarSide {
     scenario: Scenario,
     seen: HashMap<IpAddr, u64>,
+    forger: Forger,
 }
 
 /// The decision on one echo.
@@ -24,11 +26,13 @@ pub(crate) struct Verdict {
     pub(crate) fate: &'static str,
     /// The packets that go back, each after this time.
     pub(crate) answers: Vec<(Duration, Vec<u8>)>,
+    /// What goes back beside them.
+    pub(crate) flood: Vec<(Duration, Vec<u8>)>,
 }
 
 impl FarSide {
     pub(crate) fn new(scenario: Scenario) -> FarSide {
-        FarSide { scenario, seen: HashMap::new() }
+        FarSide { forger: Forger::new(scenario.seed), scenario, seen: HashMap::new() }
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -43,16 +47,29 @@ impl FarSide {
 
     /// Decides on a request that came `since_start` after the scenario began.
     pub(crate) fn decide(&mut self, request: &Request, since_start: Duration) -> Verdict {
+        let mut verdict = self.answer(request, since_start);
+        if verdict.fate == "honest" {
+            self.forger.remember(request.to, verdict.answers.first().map(|(_, packet)| packet.as_slice()));
+        }
+        let flood = self.scenario.devices.get(&request.to).and_then(|behaviour| behaviour.flood);
+        verdict.flood = flood.map_or_else(Vec::new, |flood| self.forger.flood(request, &flood));
+        verdict
+    }
+
+    fn answer(&mut self, request: &Request, since_start: Duration) -> Verdict {
         let seen = self.seen.entry(request.to).or_insert(0);
         *seen = seen.saturating_add(1);
         let nth = *seen;
-        let silent = |fate| Verdict { nth, fate, answers: Vec::new() };
+        let silent = |fate| Verdict { nth, fate, answers: Vec::new(), flood: Vec::new() };
         let Some(behaviour) = self.scenario.devices.get(&request.to).or(self.scenario.others.as_ref()) else {
             return silent("nobody");
         };
         let second = since_start.as_secs_f64();
         if behaviour.down {
             return silent("down");
+        }
+        if request.payload.len() < behaviour.deaf_below {
+            return silent("deaf");
         }
         if behaviour.outages.iter().any(|window| window.from_s <= second && second < window.to_s) {
             return silent("outage");
@@ -68,17 +85,20 @@ impl FarSide {
                 nth,
                 fate: "honest",
                 answers: reply(request).map(|packet| (delay, packet)).into_iter().collect(),
+                flood: Vec::new(),
             },
-            Some(told) => Verdict { nth, fate: told.lie.name(), answers: lie_about(request, &told.lie, delay) },
+            Some(told) => {
+                Verdict { nth, fate: told.lie.name(), answers: lie_about(request, &told.lie, delay), flood: Vec::new() }
+            }
         }
     }
 }
 
-fn reply(request: &Request) -> Option<Vec<u8>> {
+pub(crate) fn reply(request: &Request) -> Option<Vec<u8>> {
     encode(&echo(request, Kind::EchoReply, &request.payload))
 }
 
-fn echo<'a>(request: &Request, kind: Kind, body: &'a [u8]) -> Message<'a> {
+pub(crate) fn echo<'a>(request: &Request, kind: Kind, body: &'a [u8]) -> Message<'a> {
     let [a, b] = request.id.to_be_bytes();
     let [c, d] = request.seq.to_be_bytes();
     Message { from: request.to, to: request.from, kind, word: [a, b, c, d], body }
@@ -114,11 +134,11 @@ fn lie_about(request: &Request, lie: &Lie, delay: Duration) -> Vec<(Duration, Ve
     (0..copies).map(|_| (delay, packet.clone())).collect()
 }
 
-fn error(request: &Request, kind: Kind, router: Option<IpAddr>) -> Message<'_> {
+pub(crate) fn error(request: &Request, kind: Kind, router: Option<IpAddr>) -> Message<'_> {
     Message { from: router.unwrap_or(request.to), to: request.from, kind, word: [0; 4], body: quote(request) }
 }
 
-fn neighbour(address: IpAddr) -> IpAddr {
+pub(crate) fn neighbour(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => IpAddr::from((v4.to_bits() ^ 1).to_be_bytes()),
         IpAddr::V6(v6) => IpAddr::from((v6.to_bits() ^ 1).to_be_bytes()),

@@ -3,10 +3,11 @@
 
 mod control;
 mod far_side;
+mod forge;
 mod packet;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::net::IpAddr;
@@ -26,6 +27,8 @@ use far_side::FarSide;
 
 /// Answers that may wait at a time; what comes beyond is written down as unsent.
 const WAITING_AT_MOST: usize = 200_000;
+/// What the packets of a flood are: they are counted together, not written down one by one.
+const FLOOD: &str = "flood";
 /// Packets read before answers that are due get their turn.
 const READ_AT_A_TIME: usize = 256;
 
@@ -116,6 +119,7 @@ fn end_with_stdin() {
 
 fn play(device: &SyncDevice, shared: &Mutex<Shared>) -> anyhow::Result<()> {
     let mut waiting: BinaryHeap<Reverse<Waiting>> = BinaryHeap::new();
+    let mut flooded: HashMap<IpAddr, u64> = HashMap::new();
     let mut order = 0_u64;
     let mut buffer = vec![0_u8; 65_536];
     loop {
@@ -136,7 +140,13 @@ fn play(device: &SyncDevice, shared: &Mutex<Shared>) -> anyhow::Result<()> {
             let (nth, what, device) = (verdict.nth, verdict.fate, request.to);
             let fate = what.to_owned();
             shared.log.write(&Record::Request { at_ns, device, nth, id: request.id, seq: request.seq, fate });
-            for (delay, packet) in verdict.answers {
+            if !verdict.flood.is_empty() {
+                let sent = flooded.get(&device).copied().unwrap_or(0);
+                shared.log.write(&Record::Flooded { at_ns, device, sent });
+            }
+            let answers = verdict.answers.into_iter().map(|(delay, packet)| (delay, packet, what));
+            let flood = verdict.flood.into_iter().map(|(delay, packet)| (delay, packet, FLOOD));
+            for (delay, packet, what) in answers.chain(flood) {
                 if waiting.len() >= WAITING_AT_MOST {
                     let why = "too many answers wait".to_owned();
                     shared.log.write(&Record::Unsent { at_ns, device, nth, why });
@@ -146,14 +156,24 @@ fn play(device: &SyncDevice, shared: &Mutex<Shared>) -> anyhow::Result<()> {
                 waiting.push(Reverse(Waiting { due: now + delay, order, device, nth, what, packet }));
             }
         }
-        send_due(device, &mut waiting, &mut shared.log);
+        send_due(device, &mut waiting, &mut flooded, &mut shared.log);
         shared.log.flush();
     }
 }
 
-fn send_due(device: &SyncDevice, waiting: &mut BinaryHeap<Reverse<Waiting>>, log: &mut Log) {
+fn send_due(
+    device: &SyncDevice,
+    waiting: &mut BinaryHeap<Reverse<Waiting>>,
+    flooded: &mut HashMap<IpAddr, u64>,
+    log: &mut Log,
+) {
     while waiting.peek().is_some_and(|first| first.0.due <= Instant::now()) {
         let Some(Reverse(answer)) = waiting.pop() else { return };
+        if answer.what == FLOOD {
+            let sent = flooded.entry(answer.device).or_default();
+            *sent = sent.saturating_add(u64::from(device.send(&answer.packet).is_ok()));
+            continue;
+        }
         let at_ns = now_ns();
         let record = match device.send(&answer.packet) {
             Ok(_) => Record::Sent { at_ns, device: answer.device, nth: answer.nth, what: answer.what.to_owned() },

@@ -67,6 +67,54 @@ pub(crate) fn decode(packet: &[u8]) -> Option<Request> {
     })
 }
 
+/// Whether the packet is the answer that the device would have given to this request, whatever else is odd about it.
+pub(crate) fn answers(packet: &[u8], request: &Request) -> bool {
+    let read = match packet.first().map(|first| first >> 4) {
+        Some(4) => decode_v4(packet),
+        Some(6) => decode_v6(packet),
+        _ => None,
+    };
+    let Some((from, to, icmp)) = read else { return false };
+    let wanted = if from.is_ipv4() { 0 } else { 129 };
+    from == request.to
+        && icmp.first() == Some(&wanted)
+        && word(icmp, 4) == Some(request.id)
+        && word(icmp, 6) == Some(request.seq)
+        && icmp.get(8..) == Some(request.payload.as_slice())
+        && checksum(from, to, icmp) == 0
+}
+
+/// Puts lengths and checksums right where they can be, so that what is wrong elsewhere gets further in.
+pub(crate) fn mend(packet: &mut [u8]) {
+    let whole = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+    match packet.first().map(|first| first >> 4) {
+        Some(4) if packet.len() > V4_HEADER + 4 => {
+            let header =
+                (usize::from(packet.first().copied().unwrap_or(0) & 0x0f) * 4).clamp(V4_HEADER, packet.len() - 4);
+            put(packet, 2, whole);
+            put(packet, 10, 0);
+            let right = !folded(sum(packet.get(..header).unwrap_or(&[])));
+            put(packet, 10, right);
+            put(packet, header + 2, 0);
+            let right = !folded(sum(packet.get(header..).unwrap_or(&[])));
+            put(packet, header + 2, right);
+        }
+        Some(6) if packet.len() > V6_HEADER + 4 => {
+            put(packet, 4, whole.saturating_sub(40));
+            put(packet, V6_HEADER + 2, 0);
+            let read = decode_v6(packet).map(|(from, to, icmp)| checksum(from, to, icmp));
+            put(packet, V6_HEADER + 2, read.unwrap_or(0));
+        }
+        _ => {}
+    }
+}
+
+fn put(packet: &mut [u8], at: usize, value: u16) {
+    if let Some(place) = packet.get_mut(at..at.saturating_add(2)) {
+        place.copy_from_slice(&value.to_be_bytes());
+    }
+}
+
 fn decode_v4(packet: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
     let header = usize::from(packet.first()? & 0x0f) * 4;
     let total = usize::from(word(packet, 2)?);

@@ -36,6 +36,7 @@ pub struct Config {
     targets: String,
     notifiers: String,
     password: bool,
+    page: Option<u16>,
 }
 
 impl Config {
@@ -48,6 +49,12 @@ impl Config {
     pub fn scaled() -> Config {
         let quick = Config::new().each("interval", "1s").each("pings", 5).each("spacing", "100ms");
         quick.each("timeout", "200ms").each("warn_rtt", "100ms")
+    }
+
+    /// The page on another port.
+    #[must_use]
+    pub fn page(self, port: u16) -> Config {
+        Config { page: Some(port), ..self }
     }
 
     /// A key of `[defaults]`.
@@ -73,6 +80,14 @@ impl Config {
         self
     }
 
+    /// A target that is asked with this many echoes.
+    #[must_use]
+    pub fn target_asked(self, name: &str, address: &str, pings: u32) -> Config {
+        let mut config = self.target(name, address);
+        put(&mut config.targets, "pings", pings);
+        config
+    }
+
     /// A notifier that sends to this server with STARTTLS and the lab's login, to `turno@example.net`.
     #[must_use]
     pub fn smtp(mut self, server: SocketAddr) -> Config {
@@ -87,6 +102,13 @@ impl Config {
         self
     }
 
+    /// A notifier that writes its mails to files, at once and without a budget: what is decided is what is written.
+    #[must_use]
+    pub fn told_at_once(mut self) -> Config {
+        self.notifiers.push_str("\n[[notifier]]\nname = \"noc\"\nkind = \"file\"\n");
+        self.notifier("group_wait", "0s").notifier("group_interval", "0s").notifier("min_interval", "0s")
+    }
+
     /// A key of the notifier that was added last.
     #[must_use]
     pub fn notifier(mut self, key: &str, value: impl Into<Value>) -> Config {
@@ -97,10 +119,11 @@ impl Config {
     /// Writes `netwatch.toml` (and the password it names) into the directory; the data directory is `data` in it.
     pub fn write(&self, dir: &Path) {
         let at = dir.to_str().expect("a temporary directory has a plain name");
-        let Config { defaults, targets, notifiers, password } = self;
+        let Config { defaults, targets, notifiers, password, page } = self;
+        let port = page.unwrap_or(8080);
         let text = format!(
             "locale = \"es\"\ntime_zone = \"America/Asuncion\"\ndata_dir = \"@DIR@/data\"\n\n[defaults]\n{defaults}\
-             {targets}{notifiers}\n[http]\nlisten = \"127.0.0.1:8080\"\n"
+             {targets}{notifiers}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
         );
         std::fs::write(dir.join("netwatch.toml"), text.replace("@DIR@", at)).expect("the directory can be written");
         if *password {

@@ -68,6 +68,38 @@ impl Daemon {
         self.wait_ready();
     }
 
+    /// Starts it with no capability but `CAP_NET_RAW`, and waits until it answers on its local socket.
+    pub fn start_with_net_raw_alone(&mut self) {
+        let mut command = self.namespace.command("setpriv");
+        command.args(["--bounding-set", "-all,+net_raw", "--no-new-privs"]).arg(netwatch());
+        self.child = Some(self.launch(command));
+        self.wait_ready();
+    }
+
+    /// Its process id; panics if it was not started.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon was started").pid()
+    }
+
+    /// Stops it (SIGSTOP) for this long, while it knows nothing of it. `meanwhile` happens in the middle.
+    pub fn stand_still(&mut self, time: Duration, meanwhile: impl FnOnce()) {
+        let child = self.child.as_mut().expect("the daemon was started");
+        child.signal(Signal::STOP);
+        let begin = Instant::now();
+        std::thread::sleep(time / 2);
+        meanwhile();
+        std::thread::sleep(time.saturating_sub(begin.elapsed()));
+        child.signal(Signal::CONT);
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
+    }
+
     /// Waits until it answers on its local socket; panics with what it printed if it ends, or takes too long.
     pub fn wait_ready(&mut self) {
         let begin = Instant::now();
@@ -171,8 +203,13 @@ impl Daemon {
         Events::open(self.socket()?, "/api/v1/events")
     }
 
+    /// Where its local socket is.
+    pub fn socket_path(&self) -> PathBuf {
+        self.data_dir().join("netwatch.sock")
+    }
+
     fn socket(&self) -> std::io::Result<UnixStream> {
-        let stream = UnixStream::connect(self.data_dir().join("netwatch.sock"))?;
+        let stream = UnixStream::connect(self.socket_path())?;
         stream.set_read_timeout(Some(LIMIT))?;
         Ok(stream)
     }
@@ -210,6 +247,14 @@ impl Daemon {
     /// `mail_log.txt`.
     pub fn mail_log(&self) -> Vec<MailLine> {
         files::mail_log(&self.data_dir())
+    }
+
+    /// These, and no others, are told of within `limit`, each in a mail of its own.
+    pub fn assert_told_only(&self, dead: &[&str], limit: Duration) {
+        let subjects = || self.mail_log().into_iter().map(|mail| mail.subject).collect::<Vec<_>>();
+        let expected = |name: &&str| subjects().contains(&format!("NO RESPONDE: {name}"));
+        wait_for(&format!("mails of {dead:?}"), limit, || dead.iter().all(expected).then_some(()));
+        assert_eq!(subjects().len(), dead.len(), "nobody is told of anything but {dead:?}: {:?}", subjects());
     }
 
     /// `error_log.txt` as (component, message).

@@ -17,13 +17,17 @@
     reason = "test support outside the published crates: a lab that cannot do its part must fail the test at once"
 )]
 
+pub mod answerer;
 pub mod capture;
 pub mod config;
 pub mod daemon;
 pub mod files;
 pub mod http;
 pub mod isp;
+pub mod limits;
 pub mod mail;
 pub mod netns;
 pub mod process;
+pub mod scene;
 pub mod stage;
+pub mod watch;

@@ -48,6 +48,12 @@ impl Namespace {
         run("ip", args)
     }
 
+    /// `tc -n <namespace> <words>`; panics if it fails.
+    pub fn tc(&self, words: &str) -> String {
+        let args = ["-n", &self.name].into_iter().chain(words.split_whitespace());
+        run("tc", args)
+    }
+
     /// A command that will run inside. The process keeps the pid of the spawned child.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("ip");

@@ -18,29 +18,29 @@ pub const SOON: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone, Copy)]
 pub struct Fleet {
     /// How many.
-    pub count: u8,
-    /// Their addresses without the last part: `10.1.0.` or `fd00:1::`.
-    pub prefix: &'static str,
+    pub count: u16,
+    /// Where their addresses begin, as `10.1.` (two parts follow) or `fd00:1::` (one part follows).
+    pub net: &'static str,
 }
 
 impl Fleet {
     /// Devices at `10.1.0.1` and up.
-    pub const fn v4(count: u8) -> Fleet {
-        Fleet { count, prefix: "10.1.0." }
+    pub const fn v4(count: u16) -> Fleet {
+        Fleet { count, net: "10.1." }
     }
 
     /// Devices at `fd00:1::1` and up.
-    pub const fn v6(count: u8) -> Fleet {
-        Fleet { count, prefix: "fd00:1::" }
+    pub const fn v6(count: u16) -> Fleet {
+        Fleet { count, net: "fd00:1::" }
     }
 
     /// The address of a device, by its name.
     pub fn address(&self, name: &str) -> String {
-        let number: u8 = name.strip_prefix('d').and_then(|number| number.parse().ok()).expect("a name like d07");
-        if self.prefix.contains(':') {
-            format!("{}{number:x}", self.prefix)
+        let number: u16 = name.strip_prefix('d').and_then(|number| number.parse().ok()).expect("a name like d07");
+        if self.net.contains(':') {
+            format!("{}{number:x}", self.net)
         } else {
-            format!("{}{number}", self.prefix)
+            format!("{}{}.{}", self.net, number >> 8, number & 0xff)
         }
     }
 
@@ -63,9 +63,18 @@ impl Fleet {
         })
     }
 
-    fn scenario(&self, seed: u64) -> Scenario {
+    /// Adds them all as targets, every other one asked by a single echo: nothing else can answer for it.
+    #[must_use]
+    pub fn half_by_one(&self, config: Config) -> Config {
+        self.names().iter().enumerate().fold(config, |config, (n, name)| {
+            config.target_asked(name, &self.address(name), if n % 2 == 0 { 1 } else { 5 })
+        })
+    }
+
+    /// The far side with all of them, each behaving so.
+    pub fn scenario(&self, seed: u64, behaviour: &Behaviour) -> Scenario {
         let all = Scenario::new(seed, &["10.1.0.0/16", "fd00:1::/32"]);
-        self.names().iter().fold(all, |all, name| all.device(&self.address(name), Behaviour::honest()))
+        self.names().iter().fold(all, |all, name| all.device(&self.address(name), behaviour.clone()))
     }
 }
 
@@ -111,15 +120,29 @@ impl Stage<Scripted> {
 impl Stage<()> {
     /// Starts everything without a mail server, and waits until every device is seen to answer.
     pub fn without_mail(fleet: Fleet, config: &Config) -> Stage<()> {
+        Stage::behaving(fleet, config, &Behaviour::honest())
+    }
+
+    /// The same with devices that behave so.
+    pub fn behaving(fleet: Fleet, config: &Config, behaviour: &Behaviour) -> Stage<()> {
+        let mut stage = Stage::unstarted(fleet, config, behaviour);
+        stage.daemon.start();
+        stage.daemon.wait_all("ok", SOON);
+        stage
+    }
+
+    /// The same with a daemon that was not started.
+    pub fn unstarted(fleet: Fleet, config: &Config, behaviour: &Behaviour) -> Stage<()> {
         let namespace = Arc::new(Namespace::new());
         let daemon = Daemon::prepare(&namespace, config, None);
-        Stage::begin(daemon, (), fleet, namespace)
+        let isp = Isp::start(&namespace, &fleet.scenario(1, behaviour));
+        Stage { daemon, mail: (), isp, fleet, namespace }
     }
 }
 
 impl<Mail> Stage<Mail> {
     fn begin(daemon: Daemon, mail: Mail, fleet: Fleet, namespace: Arc<Namespace>) -> Stage<Mail> {
-        let isp = Isp::start(&namespace, &fleet.scenario(1));
+        let isp = Isp::start(&namespace, &fleet.scenario(1, &Behaviour::honest()));
         let mut stage = Stage { daemon, mail, isp, fleet, namespace };
         stage.daemon.start();
         stage.daemon.wait_all("ok", SOON);

@@ -53,7 +53,7 @@ pub(crate) fn ping(options: &args::Ping) -> Exit {
             return Exit::Usage;
         }
     };
-    let probe = match open() {
+    let probe = match open(options.packet_interval) {
         Ok(probe) => probe,
         Err(error) => {
             complain(&format!("error: {error}"));
@@ -83,8 +83,9 @@ pub(crate) fn ping(options: &args::Ping) -> Exit {
     if tallies.iter().all(|tally| tally.answered > 0) { Exit::Fine } else { Exit::Wrong }
 }
 
-fn open() -> Result<Arc<dyn Probe>, OpenError> {
-    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default())?))
+/// The engine, with buffers for one packet in every `gap`.
+fn open(gap: Duration) -> Result<Arc<dyn Probe>, OpenError> {
+    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default().with_planned_rate(1.0 / gap.as_secs_f64()))?))
 }
 
 fn manner(options: &args::Ping) -> Manner {

@@ -17,7 +17,7 @@ use super::clock::Clock;
 use super::delivery::Deliveries;
 use super::driver::{Driver, Prober};
 use super::journal::JournalThread;
-use super::resolve::{Addresses, Lookup, system_lookup};
+use super::resolve::{Addresses, Lookup};
 use super::sinks::Sinks;
 use super::slices::Slices;
 use crate::host;
@@ -175,8 +175,8 @@ impl Builder {
 
     /// Looks names up this way, rather than through the system.
     #[cfg(test)]
-    pub(super) fn lookup(mut self, lookup: Lookup) -> Builder {
-        self.lookup = lookup;
+    pub(super) fn lookup(mut self, lookup: fn(&str) -> io::Result<Vec<std::net::SocketAddr>>) -> Builder {
+        self.lookup = Lookup::Blocking(lookup);
         self
     }
 
@@ -233,7 +233,7 @@ impl Netwatch {
             render: None,
             attempt_limit: ATTEMPT_LIMIT,
             domain: None,
-            lookup: system_lookup,
+            lookup: Lookup::best(),
             #[cfg(any(test, feature = "test-util"))]
             virtual_start: None,
         }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 
-use crate::model::{Delivery, DeliveryOutcome, Event, Rtt, Status, Wall};
+use super::dater::{self, Dater};
+use crate::model::{Delivery, DeliveryOutcome, Event, Host, Rtt, Status, Target, Wall};
 
 /// Which log a line belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,11 @@ pub(super) fn time(zone: &TimeZone, wall: Wall) -> String {
 /// Appends `text` so that it stays within its field: `\t`, `\n`, `\r`, `\\`, and `\u{..}` for what else is a control
 /// character or ends a line.
 pub(super) fn escape_into(out: &mut String, text: &str) {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' || byte == b' ';
+    if text.bytes().all(is_plain) {
+        out.push_str(text);
+        return;
+    }
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
@@ -40,18 +46,37 @@ pub(super) fn escape_into(out: &mut String, text: &str) {
     }
 }
 
-/// Appends the line of a target: `prefix` is its name and address, escaped, with a tab behind each.
-pub(super) fn status_into(out: &mut String, prefix: &str, status: Status, rtt: Option<Rtt>, since: &str) {
-    out.push_str(prefix);
+/// Appends the line of a target. `dater` writes times in the zone of the file.
+pub(super) fn status_into(
+    out: &mut String,
+    dater: &mut Dater,
+    target: &Target,
+    status: Status,
+    rtt: Option<Rtt>,
+    since: Wall,
+) {
+    escape_into(out, &target.name);
+    out.push('\t');
+    match &target.host {
+        // Writing to a string cannot fail.
+        Host::Ip { ip, zone: None } => {
+            let _ = write!(out, "{ip}");
+        }
+        host => escape_into(out, &host.to_string()),
+    }
+    out.push('\t');
     out.push_str(status.file_word());
     out.push('\t');
     match rtt.filter(|_| matches!(status, Status::Ok | Status::Warning)) {
-        // Writing to a string cannot fail.
-        Some(rtt) => drop(write!(out, "{:.3}", rtt.as_millis_f64())),
+        Some(rtt) => {
+            let micros = (rtt.as_duration().as_nanos() + 500) / 1000;
+            let _ = write!(out, "{}.", micros / 1000);
+            dater::digits(out, (micros % 1000) as u32, 3);
+        }
         None => out.push('-'),
     }
     out.push('\t');
-    out.push_str(since);
+    dater.write(out, since);
     out.push('\n');
 }
 
@@ -156,7 +181,8 @@ mod tests {
     fn the_rtt_is_shown_while_the_target_answers() {
         let line = |status, rtt| {
             let mut out = String::new();
-            status_into(&mut out, "olt-1\t192.0.2.1\t", status, rtt, "2026-11-22T00:12:00.250-03:00");
+            let target = Target::at("olt-1", [192, 0, 2, 1].into());
+            status_into(&mut out, &mut Dater::new(asuncion()), &target, status, rtt, NIGHT);
             out
         };
         let rtt = Some(Rtt::from_duration(Duration::from_micros(1_234)));

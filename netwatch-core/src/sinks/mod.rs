@@ -6,6 +6,7 @@
 //!
 //! Fields are separated by tabs and escaped, so that one line is one record whatever a device is called.
 
+mod dater;
 mod line;
 mod log_file;
 mod pace;

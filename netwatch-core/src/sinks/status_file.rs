@@ -2,22 +2,47 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::dater::Dater;
 use super::line;
-use crate::model::{Plan, Rtt, Status, Wall};
+use crate::model::{Plan, Rtt, Status, Target, Wall};
+
+/// So many lines are put together and written at a time: what is held for it does not grow with the plan.
+const PIECE: usize = 4096;
 
 /// What changes in a target's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
-    pub(super) status: Status,
+    since: Wall,
+    rtt: Rtt,
+    answered: bool,
+    status: Status,
+}
+
+impl Row {
+    /// A target that stands so and has not been asked yet.
+    pub(super) fn new(status: Status, since: Wall) -> Row {
+        Row { since, rtt: Rtt::default(), answered: false, status }
+    }
+
+    /// How it stands, since when.
+    pub(super) fn become_so(&mut self, status: Status, since: Wall) {
+        (self.status, self.since) = (status, since);
+    }
+
     /// The median of the last check, if that was answered.
-    pub(super) rtt: Option<Rtt>,
-    pub(super) since: Wall,
+    pub(super) fn measured(&mut self, rtt: Option<Rtt>) {
+        (self.rtt, self.answered) = (rtt.unwrap_or_default(), rtt.is_some());
+    }
+
+    fn rtt(&self) -> Option<Rtt> {
+        Some(self.rtt).filter(|_| self.answered)
+    }
 }
 
 /// The file, and what is worth keeping from one writing to the next.
@@ -25,9 +50,8 @@ pub(super) struct Row {
 pub(super) struct StatusFile {
     path: PathBuf,
     temporary: PathBuf,
-    zone: TimeZone,
-    plan: Option<Arc<Plan>>,
-    prefixes: Vec<Box<str>>,
+    dater: Dater,
+    rows: Vec<Row>,
     text: String,
 }
 
@@ -36,9 +60,8 @@ impl StatusFile {
         StatusFile {
             path: dir.join("server_status.txt"),
             temporary: dir.join(".server_status.txt.new"),
-            zone,
-            plan: None,
-            prefixes: Vec::new(),
+            dater: Dater::new(zone),
+            rows: Vec::new(),
             text: String::new(),
         }
     }
@@ -47,22 +70,33 @@ impl StatusFile {
         &self.path
     }
 
-    /// Replaces the file by these rows, one for each target of the plan.
+    /// Replaces the file by one with a line for each target of the plan.
     ///
-    /// Not synced: after a power cut it is written anew anyway.
+    /// `look` fills the list it is given with the rows of these places; where it says `false`, the plan is another one
+    /// by now, and the file is left as it is. Not synced: after a power cut it is written anew anyway.
     ///
     /// # Errors
     /// When the disk did not take it; the file is as it was.
-    pub(super) fn write(&mut self, plan: &Arc<Plan>, rows: &[Row]) -> io::Result<()> {
-        self.speak_of(plan);
-        self.render(rows);
+    pub(super) fn write(
+        &mut self,
+        plan: &Plan,
+        mut look: impl FnMut(Range<usize>, &mut Vec<Row>) -> bool,
+    ) -> io::Result<()> {
         self.remove_temporary()?;
         // Created anew, never through a link that somebody put there.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&self.temporary)?;
-        if let Err(error) = file.write_all(self.text.as_bytes()) {
-            // On a full disk the half that was written only takes room.
-            self.remove_temporary()?;
-            return Err(error);
+        for (piece, targets) in plan.targets.chunks(PIECE).enumerate() {
+            let first = piece * PIECE;
+            self.rows.clear();
+            if !look(first..first + targets.len(), &mut self.rows) {
+                return self.remove_temporary();
+            }
+            self.render(targets);
+            if let Err(error) = file.write_all(self.text.as_bytes()) {
+                // On a full disk what was written only takes room.
+                self.remove_temporary()?;
+                return Err(error);
+            }
         }
         drop(file);
         fs::rename(&self.temporary, &self.path)
@@ -75,32 +109,10 @@ impl StatusFile {
         }
     }
 
-    fn speak_of(&mut self, plan: &Arc<Plan>) {
-        if self.plan.as_ref().is_some_and(|known| Arc::ptr_eq(known, plan)) {
-            return;
-        }
-        self.prefixes.clear();
-        self.prefixes.extend(plan.targets.iter().map(|target| {
-            let mut prefix = String::new();
-            line::escape_into(&mut prefix, &target.name);
-            prefix.push('\t');
-            line::escape_into(&mut prefix, &target.host.to_string());
-            prefix.push('\t');
-            prefix.into_boxed_str()
-        }));
-        self.plan = Some(Arc::clone(plan));
-    }
-
-    fn render(&mut self, rows: &[Row]) {
+    fn render(&mut self, targets: &[Target]) {
         self.text.clear();
-        // After a start most targets stand as they do since the same moment.
-        let mut last: Option<(Wall, String)> = None;
-        for (prefix, row) in self.prefixes.iter().zip(rows) {
-            let (_, since) = match last.take().filter(|(wall, _)| *wall == row.since) {
-                Some(same) => last.insert(same),
-                None => last.insert((row.since, line::time(&self.zone, row.since))),
-            };
-            line::status_into(&mut self.text, prefix, row.status, row.rtt, since);
+        for (target, row) in targets.iter().zip(&self.rows) {
+            line::status_into(&mut self.text, &mut self.dater, target, row.status, row.rtt(), row.since);
         }
     }
 }
@@ -111,16 +123,24 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Host, Target};
+    use crate::model::Host;
 
-    fn plan(names: &[&str]) -> Arc<Plan> {
+    fn plan(names: &[&str]) -> Plan {
         let target = |name: &&str| Target::new(*name, Host::Name { name: "olt\n.example".into(), family: None });
-        Arc::new(Plan::new(names.iter().map(target).collect()))
+        Plan::new(names.iter().map(target).collect())
     }
 
     fn row(status: Status, seconds: i64) -> Row {
-        let rtt = Some(Rtt::from_duration(Duration::from_millis(7)));
-        Row { status, rtt, since: Wall::from_unix_nanos(seconds * 1_000_000_000) }
+        let mut row = Row::new(status, Wall::from_unix_nanos(seconds * 1_000_000_000));
+        row.measured(Some(Rtt::from_duration(Duration::from_millis(7))));
+        row
+    }
+
+    fn write(file: &mut StatusFile, names: &[&str], rows: &[Row]) -> io::Result<()> {
+        file.write(&plan(names), |places, into| {
+            into.extend_from_slice(&rows[places]);
+            true
+        })
     }
 
     #[test]
@@ -128,12 +148,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut file = StatusFile::new(dir.path(), TimeZone::UTC);
         let rows = [row(Status::Ok, 0), row(Status::Ok, 0), row(Status::Down, 1)];
-        file.write(&plan(&["z", "a\tb", "m"]), &rows).unwrap();
+        write(&mut file, &["z", "a\tb", "m"], &rows).unwrap();
         let expected = "z\tolt\\n.example\tOK\t7.000\t1970-01-01T00:00:00.000+00:00\n\
                         a\\tb\tolt\\n.example\tOK\t7.000\t1970-01-01T00:00:00.000+00:00\n\
                         m\tolt\\n.example\tNO RESPONDE\t-\t1970-01-01T00:00:01.000+00:00\n";
         assert_eq!(fs::read_to_string(file.path()).unwrap(), expected);
-        file.write(&plan(&["only"]), &rows[..1]).unwrap();
+        write(&mut file, &["only"], &rows[..1]).unwrap();
         assert!(fs::read_to_string(file.path()).unwrap().starts_with("only\t"), "a new plan, new names");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left behind");
     }
@@ -145,7 +165,7 @@ mod tests {
         fs::write(&precious, "mine").unwrap();
         symlink(&precious, dir.path().join(".server_status.txt.new")).unwrap();
         let mut file = StatusFile::new(dir.path(), TimeZone::UTC);
-        file.write(&plan(&["a"]), &[row(Status::Ok, 0)]).unwrap();
+        write(&mut file, &["a"], &[row(Status::Ok, 0)]).unwrap();
         assert_eq!(fs::read_to_string(precious).unwrap(), "mine");
         assert!(file.path().symlink_metadata().unwrap().is_file());
     }
@@ -154,9 +174,31 @@ mod tests {
     fn a_write_that_fails_leaves_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = StatusFile::new(dir.path(), TimeZone::UTC);
-        file.write(&plan(&["a"]), &[row(Status::Ok, 0)]).unwrap();
+        write(&mut file, &["a"], &[row(Status::Ok, 0)]).unwrap();
         fs::create_dir(dir.path().join(".server_status.txt.new")).unwrap();
-        file.write(&plan(&["a"]), &[row(Status::Down, 0)]).unwrap_err();
+        write(&mut file, &["a"], &[row(Status::Down, 0)]).unwrap_err();
         assert!(fs::read_to_string(file.path()).unwrap().contains("\tOK\t"));
+    }
+
+    #[test]
+    fn a_long_file_is_written_in_pieces_and_not_at_all_if_the_plan_changes_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = StatusFile::new(dir.path(), TimeZone::UTC);
+        let names: Vec<String> = (0..PIECE + 1).map(|n| format!("t{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        write(&mut file, &names, &vec![row(Status::Ok, 0); names.len()]).unwrap();
+        let written = fs::read_to_string(file.path()).unwrap();
+        assert!(written.lines().zip(&names).all(|(line, name)| line.split('\t').next() == Some(name)));
+        assert_eq!(written.lines().count(), names.len());
+        let mut looks = 0;
+        let rows = [row(Status::Down, 0); PIECE];
+        file.write(&plan(&names), |_, into| {
+            into.extend_from_slice(&rows);
+            looks += 1;
+            looks < 2
+        })
+        .unwrap();
+        assert_eq!((looks, fs::read_to_string(file.path()).unwrap()), (2, written));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

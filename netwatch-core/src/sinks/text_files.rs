@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::line;
+use super::pace::Stale;
 use super::status_file::Row;
 use super::writer::{self, Inbox, Shared};
 use crate::model::{Event, Sample, Start, Status, Transition, Wall};
@@ -19,7 +20,8 @@ use crate::sink::StatusSink;
 /// * `server_status.txt` has one line a target, in configuration order:
 ///   `name<TAB>address<TAB>STATUS<TAB>rtt_ms<TAB>since`. STATUS is OK, WARNING, NO RESPONDE, UNREACHABLE, UNKNOWN or
 ///   PENDING; rtt_ms is the median of the last check with three decimals, or `-` while the target does not answer. The
-///   file is replaced atomically, at most once a second and for at most 1 % of a core, and a last time at the stop.
+///   file is replaced atomically, at most once a second and for at most 1 % of a core (a fifth of that while no status
+///   changes), and a last time at the stop.
 /// * `mail_log.txt`: `time<TAB>SENT|DEFERRED|FAILED<TAB>message-id<TAB>recipients<TAB>subject`, recipients separated by
 ///   commas, or `-` for a notifier that has none.
 /// * `error_log.txt`: `time<TAB>component<TAB>message`.
@@ -43,10 +45,12 @@ impl TextFiles {
         TextFiles { dir: dir.into(), zone: TimeZone::system(), shared: Arc::default() }
     }
 
-    /// Leaves something for the thread, and sees to it that there is one.
+    /// Leaves something for the thread, sees to it that there is one, and wakes it if that changes what it waits for.
     fn leave(&self, put: impl FnOnce(&mut Inbox)) {
         let mut inbox = self.shared.inbox();
+        let before = inbox.stale;
         put(&mut inbox);
+        let wakes = inbox.stale > before || inbox.stopping || !inbox.lines.is_empty();
         if !inbox.running {
             match writer::spawn(Arc::clone(&self.shared), &self.dir, self.zone.clone()) {
                 Ok(()) => inbox.running = true,
@@ -54,24 +58,26 @@ impl TextFiles {
             }
         }
         drop(inbox);
-        self.shared.ring();
+        if wakes {
+            self.shared.ring();
+        }
     }
 }
 
 #[async_trait]
 impl StatusSink for TextFiles {
     async fn start(&self, start: &Start) {
-        let pending = Row { status: Status::Pending, rtt: None, since: start.now.wall };
+        let pending = Row::new(Status::Pending, start.now.wall);
         let mut rows = vec![pending; start.plan.targets.len()];
         for view in &start.targets {
             if let Some(row) = rows.get_mut(view.target.index()) {
-                (row.status, row.since) = (view.status, view.since);
+                row.become_so(view.status, view.since);
             }
         }
         self.leave(|inbox| {
             inbox.plan = Some(Arc::clone(&start.plan));
             inbox.rows = rows;
-            inbox.stale = true;
+            inbox.stale = Stale::Statuses;
             inbox.stopping = false;
         });
     }
@@ -80,8 +86,8 @@ impl StatusSink for TextFiles {
         self.leave(|inbox| {
             for transition in changed {
                 if let Some(row) = inbox.rows.get_mut(transition.target.index()) {
-                    (row.status, row.since) = (transition.to, transition.since);
-                    inbox.stale = true;
+                    row.become_so(transition.to, transition.since);
+                    inbox.stale = Stale::Statuses;
                 }
             }
         });
@@ -91,8 +97,8 @@ impl StatusSink for TextFiles {
         self.leave(|inbox| {
             for sample in samples {
                 if let Some(row) = inbox.rows.get_mut(sample.target.index()) {
-                    row.rtt = sample.median_rtt();
-                    inbox.stale = true;
+                    row.measured(sample.median_rtt());
+                    inbox.stale = inbox.stale.max(Stale::Rtts);
                 }
             }
         });
@@ -114,7 +120,7 @@ impl StatusSink for TextFiles {
                 return;
             }
             inbox.stopping = true;
-            inbox.stale = inbox.plan.is_some();
+            inbox.stale = if inbox.plan.is_some() { Stale::Statuses } else { Stale::No };
             inbox.stopped.push(sender);
         }
         self.shared.ring();

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::line::{self, Log};
 use super::log_file::LogFile;
-use super::pace;
+use super::pace::{self, Stale};
 use super::status_file::{Row, StatusFile};
 use crate::model::{Event, Plan, Wall};
 
@@ -24,8 +24,8 @@ pub(super) struct Inbox {
     pub(super) plan: Option<Arc<Plan>>,
     /// One for each target of the plan.
     pub(super) rows: Vec<Row>,
-    /// Whether the rows differ from what was last written, or are newer.
-    pub(super) stale: bool,
+    /// How much the rows differ from what was last written.
+    pub(super) stale: Stale,
     pub(super) lines: Vec<(Log, String)>,
     /// Whether the thread is to write what is left and end.
     pub(super) stopping: bool,
@@ -62,13 +62,13 @@ struct Writer {
     zone: TimeZone,
     status: StatusFile,
     status_health: Health,
-    status_not_before: Instant,
+    /// When the last writing of the status file began, and what it cost.
+    status_written: Option<(Instant, Duration)>,
     mail: LogFile,
     mail_health: Health,
     error: LogFile,
     error_health: Health,
     retry_logs_at: Option<Instant>,
-    rows: Vec<Row>,
 }
 
 struct Work {
@@ -84,13 +84,12 @@ impl Writer {
             status: StatusFile::new(dir, zone.clone()),
             zone,
             status_health: Health::default(),
-            status_not_before: Instant::now(),
+            status_written: None,
             mail: LogFile::new(dir.join("mail_log.txt")),
             mail_health: Health::default(),
             error: LogFile::new(dir.join("error_log.txt")),
             error_health: Health::default(),
             retry_logs_at: None,
-            rows: Vec::new(),
         }
     }
 
@@ -125,17 +124,17 @@ impl Writer {
         let mut inbox = shared.inbox();
         loop {
             let now = Instant::now();
-            let status_due = inbox.stale && (inbox.stopping || now >= self.status_not_before);
+            let status_at = self.status_due(inbox.stale, now);
+            let status_due = status_at.is_some_and(|at| inbox.stopping || now >= at);
             let logs_due = !inbox.lines.is_empty() || self.retry_logs_at.is_some_and(|at| now >= at);
             if status_due || logs_due || inbox.stopping {
                 let plan = inbox.plan.clone().filter(|_| status_due);
                 if status_due {
-                    inbox.stale = false;
-                    self.rows.clone_from(&inbox.rows);
+                    inbox.stale = Stale::No;
                 }
                 return Work { plan, lines: std::mem::take(&mut inbox.lines), last: inbox.stopping };
             }
-            let alarm = [inbox.stale.then_some(self.status_not_before), self.retry_logs_at].into_iter().flatten().min();
+            let alarm = [status_at, self.retry_logs_at].into_iter().flatten().min();
             inbox = match alarm {
                 None => shared.bell.wait(inbox).unwrap_or_else(PoisonError::into_inner),
                 Some(at) => {
@@ -146,12 +145,25 @@ impl Writer {
         }
     }
 
+    /// When the status file may be written, if there is a reason to.
+    fn status_due(&self, stale: Stale, now: Instant) -> Option<Instant> {
+        let at = self.status_written.map_or(now, |(began, spent)| began + pace::pause_after(spent, stale));
+        (stale != Stale::No).then_some(at)
+    }
+
     fn write_status(&mut self, plan: &Arc<Plan>) {
         let (began, cpu) = (Instant::now(), cpu_time());
-        let written = self.status.write(plan, &self.rows);
-        self.status_not_before = began + pace::pause_after(cpu_time().saturating_sub(cpu));
+        let shared = &self.shared;
+        // Piece by piece, so that nobody waits long for the inbox.
+        let written = self.status.write(plan, |places, rows| {
+            let inbox = shared.inbox();
+            let is_same = inbox.plan.as_ref().is_some_and(|now| Arc::ptr_eq(now, plan));
+            rows.extend_from_slice(inbox.rows.get(places).unwrap_or_default());
+            is_same
+        });
+        self.status_written = Some((began, cpu_time().saturating_sub(cpu)));
         if written.is_err() {
-            self.shared.inbox().stale = true;
+            self.shared.inbox().stale = Stale::Statuses;
         }
         self.status_health.note(self.status.path(), written);
     }

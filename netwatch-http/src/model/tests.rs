@@ -1,6 +1,6 @@
 //! The read model, fed by hand.
 
-use netwatch_core::{Echo, Echoes, MailId, NotifierPolicy, OutageId, Rtt, Settings, TargetId};
+use netwatch_core::{Echo, Echoes, MailId, NotifierPolicy, OutageId, Rtt, Settings};
 
 use super::*;
 
@@ -24,6 +24,7 @@ fn model(targets: usize) -> Model {
     let mut model = Model::default();
     model.start(&Start::new(now(0), Arc::new(plan), Vec::new()), now(0));
     model.take_news();
+    model.want_samples(true);
     model
 }
 
@@ -60,6 +61,28 @@ fn a_sample_moves_the_last_answer_but_not_the_status() {
 }
 
 #[test]
+fn a_million_rows_fit() {
+    assert!(size_of::<State>() <= 120, "{} bytes", size_of::<State>());
+}
+
+#[test]
+fn every_target_is_found_by_its_name() {
+    let model = model(30);
+    for n in 0..30 {
+        assert_eq!(&**model.row(&format!("t{n}")).unwrap().name, format!("t{n}"));
+    }
+    assert!(model.row("t30").is_none());
+}
+
+#[test]
+fn nobody_notes_who_was_measured_while_nobody_asks() {
+    let mut model = model(1);
+    model.want_samples(false);
+    model.samples(&[answered(0, 5, 12)], now(6));
+    assert!(model.take_sampled().is_empty());
+}
+
+#[test]
 fn an_older_answer_never_replaces_a_later_one() {
     let mut model = model(1);
     model.samples(&[answered(0, 9, 1)], now(9));
@@ -73,9 +96,9 @@ fn told_belongs_to_the_outage_that_was_due_when_the_mail_left() {
     model.events(&[Event::OutageOpened(id(0), outage(1, None)), sent(3)], now(3));
     assert_eq!(model.row("t0").unwrap().told, None, "that mail spoke of something else");
     model.events(&[Event::OutageDue(id(0), outage(1, Some(30))), sent(40)], now(40));
-    assert_eq!(model.row("t0").unwrap().told.as_ref().unwrap().at, wall(40));
+    assert_eq!(model.row("t0").unwrap().told.unwrap().at, wall(40));
     model.events(&[sent(90)], now(90));
-    assert_eq!(model.row("t0").unwrap().told.as_ref().unwrap().at, wall(40), "the first mail is the one that told");
+    assert_eq!(model.row("t0").unwrap().told.unwrap().at, wall(40), "the first mail is the one that told");
     model.events(&[Event::OutageOpened(id(0), outage(2, None))], now(95));
     assert_eq!(model.row("t0").unwrap().told, None);
 }
@@ -149,8 +172,10 @@ fn a_reload_keeps_what_was_told_of_an_open_outage() {
 fn an_answering_device_with_an_open_outage_is_recovering() {
     let mut model = model(1);
     model.events(&[Event::OutageOpened(id(0), outage(1, None))], now(2));
-    model.rows[0].status = Status::Ok;
-    model.rows[0].last_reply = Some(wall(3));
+    let mut back = Transition::new(id(0), "t0", Status::Pending, Status::Ok, wall(3));
+    back.last_good = Some(wall(3));
+    model.transitions(&[back], now(3));
+    assert_eq!((model.count(Status::Pending), model.count(Status::Ok)), (0, 1));
     assert_eq!(model.row("t0").unwrap().flags(), ["recovering"]);
     model.events(&[Event::OutageClosed(id(0), outage(1, None))], now(60));
     assert!(model.row("t0").unwrap().flags().is_empty());

@@ -6,5 +6,5 @@ mod scenario;
 mod truth;
 
 pub use handle::{HERE_V4, HERE_V6, INTERFACE, Isp};
-pub use scenario::{Behaviour, Lie, Outage, Scenario, Told};
+pub use scenario::{Behaviour, Flood, Forged, Lie, Outage, Scenario, Told};
 pub use truth::{Record, Truth, now_ns};

@@ -53,12 +53,22 @@ pub struct Behaviour {
     pub outages: Vec<Outage>,
     /// What it answers falsely; the first that applies to an echo decides.
     pub lies: Vec<Told>,
+    /// Silent to echoes that carry less than this many bytes: dead for one program, alive for another.
+    pub deaf_below: usize,
+    /// False packets beside whatever it answers, and though it is silent.
+    pub flood: Option<Flood>,
 }
 
 impl Behaviour {
     /// Answers every echo at once and truly.
     pub fn honest() -> Behaviour {
         Behaviour::default()
+    }
+
+    /// The same with a flood of false packets.
+    #[must_use]
+    pub fn flooding(self, flood: Flood) -> Behaviour {
+        Behaviour { flood: Some(flood), ..self }
     }
 
     /// Never answers.
@@ -75,6 +85,28 @@ impl Behaviour {
     pub fn lying(lie: Lie, every: u64) -> Behaviour {
         Behaviour { lies: vec![Told { lie, every }], ..Behaviour::default() }
     }
+}
+
+/// False packets that follow each echo to a device. None of them is what an honest device would have sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flood {
+    /// What they are.
+    pub of: Forged,
+    /// How many follow each echo.
+    pub each: u32,
+    /// Over how long they are spread, in milliseconds.
+    pub over_ms: f64,
+}
+
+/// What is in a flood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forged {
+    /// Whole echo replies by somebody who wants to pass for the device: guessed, replayed, altered, from elsewhere.
+    Replies,
+    /// Replies and ICMP errors damaged at random: bits, lengths, pieces of one in the other.
+    Mutants,
 }
 
 /// A window of silence, in seconds since the start of the scenario: `from <= t < to`.

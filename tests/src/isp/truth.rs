@@ -60,6 +60,15 @@ pub enum Record {
         /// Why.
         why: String,
     },
+    /// So many packets of a device's flood have left so far.
+    Flooded {
+        /// When.
+        at_ns: u64,
+        /// The device.
+        device: IpAddr,
+        /// Since the program began.
+        sent: u64,
+    },
     /// A command came through the control socket and took effect.
     Control {
         /// When.
@@ -132,6 +141,24 @@ impl Truth {
         let of =
             |record: &&Record| matches!(record, Record::Sent { device: d, what: w, .. } if *d == device && w == kind);
         self.records.iter().filter(of).count()
+    }
+
+    /// How many packets of the device's flood have left.
+    pub fn flooded(&self, device: IpAddr) -> u64 {
+        let of = |record: &Record| match record {
+            Record::Flooded { device: d, sent, .. } if *d == device => Some(*sent),
+            _ => None,
+        };
+        self.records.iter().rev().find_map(of).unwrap_or(0)
+    }
+
+    /// The identifiers under which echoes came for this device.
+    pub fn identifiers(&self, device: IpAddr) -> std::collections::BTreeSet<u16> {
+        let of = |record: &Record| match record {
+            Record::Request { device: d, id, .. } if *d == device => Some(*id),
+            _ => None,
+        };
+        self.records.iter().filter_map(of).collect()
     }
 
     /// When this control command last took effect.

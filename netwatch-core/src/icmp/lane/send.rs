@@ -1,6 +1,7 @@
 //! The way out: a chunk of echoes leaves in one call, and each learns whether and when it left.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Desk, Lane};
 use crate::icmp::clock;
@@ -10,6 +11,10 @@ use crate::icmp::socket::{SocketKind, cause_of};
 use crate::icmp::sys::BATCH;
 use crate::icmp::wire;
 use crate::model::{Cause, Echo, Loss};
+
+/// A send queue that was full is still long: what it takes so soon afterwards may leave after its timeout, and what it took before
+/// may not have left yet.
+const QUEUE_DRAINS: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// Adds an echo to the chunk that leaves next; `false` if there is no room or every sequence number is under way.
@@ -54,7 +59,7 @@ impl Lane {
                     let left = self.leaving.iter().skip(place).take(count).enumerate();
                     let fate = match (earlier, refusals) {
                         (Some(earlier), Some(now)) if earlier == now => Echo::Lost(Loss::NoReply),
-                        _ => Echo::Unknown(Cause::OutputRefused),
+                        _ => Echo::Unknown(desk.kernel.behind(Cause::OutputRefused, self.channel.family, after)),
                     };
                     let call = self.departures.call(before, after, count);
                     self.transmit.called(&call, stamped);
@@ -73,8 +78,12 @@ impl Lane {
                 }
                 Err(error) => {
                     self.transmit.failed(stamped);
+                    let cause = desk.kernel.behind(cause_of(&error), self.channel.family, after);
+                    if cause == Cause::QueueFull {
+                        self.overflows.add(before, after.plus(QUEUE_DRAINS), cause);
+                    }
                     if let Some((slot, ping)) = self.leaving.get(place) {
-                        desk.inflight.not_sent(*slot, *ping, after, cause_of(&error));
+                        desk.inflight.not_sent(*slot, *ping, after, cause);
                         desk.touched.push(*slot);
                     }
                     desk.tally.add(Count::SendErrors, 1);
