@@ -127,6 +127,14 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// One echo to each of many addresses, by fping and by `netwatch ping`.
+    Ping {
+        /// Numbers of addresses, each in turn.
+        #[arg(long, value_delimiter = ',', default_values_t = [60_000, 200_000])]
+        targets: Vec<usize>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// The peers side by side: fping, surge-ping, check_icmp, ping, blackbox-exporter, smokeping-prober, the floor and netwatch.
     Peers {
         /// A tenth of the load, once: to see that it works.
@@ -147,6 +155,7 @@ fn main() {
         Command::Engine { targets, common } => growth::engine(&targets, &common),
         Command::EngineAlone { size, laps } => growth::alone(size, laps),
         Command::Dead { targets, percent, common } => dead::measure(targets, percent, &common),
+        Command::Ping { targets, common } => peers::many::measure(&targets, &common),
         Command::Peers { quick, common } => peers::measure(quick, &common),
         Command::Logic { targets, common } => logic::measure(&targets, &common),
     }

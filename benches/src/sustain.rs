@@ -16,6 +16,9 @@ use crate::report::Report;
 /// How often the statuses are looked at; the API's loss is that of the last six checks, a minute.
 const LOOK: Duration = Duration::from_secs(50);
 
+/// To list more devices than this would be a load of its own.
+const MOST_LISTED: usize = 100_000;
+
 /// For how long, and in which way.
 #[derive(Debug, clap::Args)]
 pub(crate) struct How {
@@ -69,7 +72,9 @@ pub(crate) fn measure(sizes: &[usize], how: &How, common: &Common) {
             let statuses = daemon.statuses();
             let of = |status: &str| statuses[status].as_u64().expect("a count");
             not_ok = not_ok.max(of("total") - of("ok"));
-            lossy = lossy.max(daemon.with_loss());
+            if *size <= MOST_LISTED {
+                lossy = lossy.max(daemon.with_loss());
+            }
         }
         let (spent, after) = (meter.stop(&lab), daemon.counters());
         let (resident, _) = crate::cost::memory(daemon.pid());
@@ -81,11 +86,11 @@ pub(crate) fn measure(sizes: &[usize], how: &How, common: &Common) {
             format!("{planned:.0}"),
             format!("{:.4}", (spent.answered.requests as f64 / planned * 100.0).min(100.0)),
             (spent.answered.requests.saturating_sub(spent.answered.replies)).to_string(),
-            lossy.to_string(),
+            if *size <= MOST_LISTED { lossy.to_string() } else { "-".to_owned() },
             not_ok.to_string(),
             format!("{:.2}", spent.per_echo()),
             format!("{:.1}", resident as f64 / 1e6),
-            format!("{:.0}", (resident as f64 - 40e6) / *size as f64),
+            format!("{:.0}", (resident as f64 - 40e6).max(0.0) / *size as f64),
             format!("{:.2}", spent.stolen.as_secs_f64()),
         ]);
         let grown: Vec<String> = grown(&before, &after).into_iter().map(|(name, by)| format!("{name} {by}")).collect();

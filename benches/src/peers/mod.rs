@@ -1,9 +1,11 @@
 //! The peers: how others ping, in the same lab, in turns with the floor and with netwatch, and one table of it all.
 //!
 //! Every tool gets the load that it is known to bear, in the way that its users run it. `packages` fetches them, `tools` runs those
-//! that end by themselves, `exporters` those that serve.
+//! that end by themselves, `exporters` those that serve; `many` sets
+//! `netwatch ping` against fping.
 
 mod exporters;
+pub(crate) mod many;
 mod packages;
 mod tools;
 

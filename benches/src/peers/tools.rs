@@ -81,7 +81,7 @@ fn each(lab: &Lab, targets: usize, words: &[&str], read: impl Fn(&str) -> Option
 }
 
 /// Runs it to its end: what it took, the most that was resident, and what it printed. That it found losses is no failure.
-fn run(lab: &Lab, command: &mut Command) -> (Spent, u64, Output) {
+pub(super) fn run(lab: &Lab, command: &mut Command) -> (Spent, u64, Output) {
     let meter = Meter::start(lab, Whose::Children);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
@@ -102,7 +102,8 @@ fn run(lab: &Lab, command: &mut Command) -> (Spent, u64, Output) {
     (meter.stop(lab), most, output)
 }
 
-fn list(dir: &Path, targets: usize) -> std::path::PathBuf {
+/// A file with the addresses of as many devices.
+pub(super) fn list(dir: &Path, targets: usize) -> std::path::PathBuf {
     let mut text = String::new();
     (0..targets).for_each(|number| {
         let _ = writeln!(text, "{}", alive(false, number));
