@@ -1,7 +1,7 @@
 //! The payload of an echo: it names the request and proves that this run of this program sent it to that address.
 //!
-//! 24 bytes: magic (4), echo key (4), generation (4), place in its check (2), zero (2), SipHash-2-4 tag (8) over all
-//! of that and the destination, under a random key of this run. So a reply that was guessed, replayed from an earlier
+//! 24 bytes: magic (4), echo key (4), generation (4), place in its check (2), zero (2), SipHash-2-4 tag (8) over what
+//! varies of that and the destination, under a random key of this run. So a reply that was guessed, replayed from an earlier
 //! request, taken from another address or altered in any bit does not pass. No time is in it: RTT never comes from it.
 
 use std::net::IpAddr;
@@ -38,12 +38,12 @@ impl Cookies {
         let ([k0, k1, k2, k3], [g0, g1, g2, g3]) = (stamp.key.0.to_be_bytes(), stamp.generation.to_be_bytes());
         let ([p0, p1], [m0, m1, m2, m3]) = (stamp.ping.to_be_bytes(), MAGIC);
         let words = [m0, m1, m2, m3, k0, k1, k2, k3, g0, g1, g2, g3, p0, p1, 0, 0];
-        let address = match to {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
+        let varying = [k0, k1, k2, k3, g0, g1, g2, g3, p0, p1];
+        let tag = match to {
+            IpAddr::V4(v4) => self.0.hash(&joined::<10, 4, 14>(varying, &v4.octets())),
+            IpAddr::V6(v6) => self.0.hash(&joined::<10, 16, 26>(varying, &v6.octets())),
         };
-        let hashed: [u8; 32] = joined(words, &address);
-        joined(words, &self.0.hash(&hashed).to_be_bytes())
+        joined(words, &tag.to_be_bytes())
     }
 
     /// Whose request this payload proves to answer, if it is whole, unaltered and was sent to `to`.

@@ -101,8 +101,8 @@ impl Call {
 
     /// When the time of its `place`th packet began.
     pub(super) fn share(&self, place: usize) -> Mono {
-        let share = self.after.since(self.before).as_nanos() * place as u128 / self.count.max(1) as u128;
-        self.before.plus(Duration::from_nanos(u64::try_from(share).unwrap_or(0)))
+        let took = self.after.nanos_since(self.before);
+        self.before.plus_nanos(took.saturating_mul(place as u64) / self.count.max(1) as u64)
     }
 }
 

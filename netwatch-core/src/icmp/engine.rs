@@ -17,6 +17,7 @@ use super::counters::{Count, Tally};
 use super::doubt::Doubts;
 use super::handover::{Command, Inbox, Submission};
 use super::inflight::{InFlight, SLACK};
+use super::kernel::Kernel;
 use super::lane::{Desk, Lane};
 use super::pacer::Pacer;
 use super::pulse::{Pulse, STALL};
@@ -42,10 +43,12 @@ pub(super) struct Engine {
     pacer: Pacer,
     timeouts: Wheel,
     pulse: Pulse,
+    /// When no family could see.
     stalls: Doubts,
     pub(super) clocks: Clocks,
     tally: Arc<Tally>,
     instrument: Arc<Instrument>,
+    kernel: Kernel,
     touched: Vec<u32>,
     due: Vec<u32>,
     rate: Rate,
@@ -76,6 +79,7 @@ impl Engine {
             clocks: Clocks::new(reading),
             tally,
             instrument,
+            kernel: Kernel::watch(reading.after),
             touched: Vec::new(),
             due: Vec::new(),
             rate: Rate::new(reading.after),
@@ -173,13 +177,16 @@ impl Engine {
 
     /// Judges all that has arrived; `false` if there may be more.
     fn receive(&mut self) -> bool {
-        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+        let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
         let mut is_all = true;
         for lane in lanes.iter_mut().flatten() {
             is_all &= lane.receive(&mut desk);
         }
-        self.conclude();
+        // What has arrived brings no timeout nearer.
+        while let Some(slot) = self.touched.pop() {
+            self.finish(slot);
+        }
         is_all
     }
 
@@ -200,6 +207,7 @@ impl Engine {
                 lane.look_for_overflow(clock::mono(), &self.tally);
             }
         }
+        self.look_at_limits(is_ending.contains(&true));
         while let Some(slot) = self.due.pop() {
             let lane = self.inflight.is_v6(slot).and_then(|v6| self.lanes.get(usize::from(v6))?.as_ref());
             let (stalls, overflows) = (&self.stalls, lane.map(|lane| &lane.overflows));
@@ -211,13 +219,24 @@ impl Engine {
         self.conclude();
     }
 
+    /// Asks the kernel what it dropped before any socket.
+    fn look_at_limits(&mut self, is_ending: bool) {
+        let now = clock::mono();
+        let Some(news) = self.kernel.look(now, is_ending) else { return };
+        self.tally.add(Count::SoftnetDrops, news.softnet_drops);
+        self.tally.add(Count::ConntrackDrops, news.conntrack_drops);
+        if let Some((from, cause)) = news.doubt {
+            self.stalls.add(from, now, cause);
+        }
+    }
+
     /// While anything is under way, this machine asks itself too.
     fn tend_canaries(&mut self) {
         if self.inflight.is_idle() {
             return;
         }
-        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+        let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
         for lane in lanes.iter_mut().flatten() {
             lane.tend_canary(&mut desk);
         }
@@ -229,25 +248,23 @@ impl Engine {
         let begin = clock::mono();
         let mut sent = 0;
         self.rate.add(begin, 0);
+        let chunk = tempo::chunk(self.rate.pps());
         loop {
             let now = clock::mono();
-            let chunk = tempo::chunk(self.rate.pps());
             let mut taken = 0;
             while taken < chunk
                 && let Some((planned, slot)) = self.pacer.pop(now, |slot| self.inflight.next_departure(slot))
             {
                 taken += 1;
-                if self.inflight.next_departure(slot) == Some(planned) {
-                    self.load(slot, planned, now);
-                }
+                self.load(slot, planned, now);
             }
             if taken == 0 {
                 return;
             }
             self.sent = begin;
             self.rate.add(now, taken);
-            let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
-            let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+            let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
+            let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
             for lane in lanes.iter_mut().flatten() {
                 lane.send(&mut desk);
             }
@@ -266,8 +283,8 @@ impl Engine {
     }
 
     fn load(&mut self, slot: u32, planned: Mono, now: Mono) {
-        let Some(echo) = self.inflight.depart(slot) else { return };
-        if let Some(next) = self.inflight.next_departure(slot) {
+        let Some((echo, next)) = self.inflight.depart(slot, planned) else { return };
+        if let Some(next) = next {
             self.pacer.plan(slot, next);
         }
         let lane = self.lanes.get_mut(usize::from(echo.to.is_ipv6())).and_then(Option::as_mut);
@@ -282,10 +299,9 @@ impl Engine {
     /// Puts the timers of the touched slots right, and takes out the checks that have finished.
     fn conclude(&mut self) {
         while let Some(slot) = self.touched.pop() {
-            if let Some(finished) = self.inflight.finish(slot) {
-                self.timeouts.disarm(slot);
-                self.batches.finished(finished.batch, finished.check, finished.sample);
-            } else if let Some(deadline) = self.inflight.deadline(slot) {
+            if !self.finish(slot)
+                && let Some(deadline) = self.inflight.deadline(slot)
+            {
                 // A timer that comes too early is armed again: most echoes are answered by then, and need none of their own.
                 let at = Wheel::not_before(deadline.plus(GRACE));
                 if !self.timeouts.is_armed_by(slot, at) {
@@ -293,6 +309,14 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Takes the check out of the slot if it has finished.
+    fn finish(&mut self, slot: u32) -> bool {
+        let Some(finished) = self.inflight.finish(slot) else { return false };
+        self.timeouts.disarm(slot);
+        self.batches.finished(finished.batch, finished.check, finished.sample);
+        true
     }
 
     /// Sleeps until something is due, has arrived or was handed over; when it meant to wake up.

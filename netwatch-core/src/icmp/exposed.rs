@@ -63,7 +63,7 @@ impl Table {
     pub fn send(&mut self, mut wire: impl FnMut(&[u8])) {
         for check in &self.checks {
             let Some(slot) = self.inflight.begin(&Ask::of(check), 0) else { continue };
-            let Some(echo) = self.inflight.depart(slot) else { continue };
+            let Some((echo, _)) = self.inflight.depart(slot, check.at) else { continue };
             let Some(key) = self.keys.assign(echo.stamp.key, |_| false) else { continue };
             let payload = self.cookies.0.seal(echo.stamp, echo.to.ip());
             if let SocketAddr::V4(to) = echo.to {

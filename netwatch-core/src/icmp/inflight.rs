@@ -91,17 +91,20 @@ impl InFlight {
         (slot.begun < manner.pings).then(|| slot.planned(slot.begun, manner))
     }
 
-    /// Takes the next echo of the check in this slot.
-    pub(super) fn depart(&mut self, index: u32) -> Option<Departure> {
+    /// Takes the next echo of the check in this slot, if that is the one planned for `planned`; and when the one after it is to
+    /// leave.
+    pub(super) fn depart(&mut self, index: u32, planned: Mono) -> Option<(Departure, Option<Mono>)> {
         let InFlight { slots, manners, .. } = self;
         let slot = slots.get_mut(index as usize).filter(|slot| slot.live)?;
+        let manner = manners.get(slot.manner)?;
         let ping = slot.begun;
-        if ping >= manners.get(slot.manner)?.pings {
+        if ping >= manner.pings || slot.planned(ping, manner) != planned {
             return None;
         }
         slot.begun += 1;
+        let next = (slot.begun < manner.pings).then(|| slot.planned(slot.begun, manner));
         let stamp = Stamp { key: slot.key(index, ping), generation: slot.generation, ping };
-        Some(Departure { stamp, to: slot.address() })
+        Some((Departure { stamp, to: slot.address() }, next))
     }
 
     /// The echo left at `sent`. `fate` is what it is if nothing comes: lost, or already doubtful.
@@ -109,8 +112,8 @@ impl InFlight {
         let InFlight { slots, manners, .. } = self;
         let Some(slot) = slots.get_mut(index as usize) else { return };
         let Some(manner) = manners.get(slot.manner) else { return };
-        let late = sent.since(slot.planned(ping, manner));
-        let late = u32::try_from(late.as_nanos()).unwrap_or(u32::MAX);
+        let late = sent.nanos_since(slot.planned(ping, manner));
+        let late = u32::try_from(late).unwrap_or(u32::MAX);
         slot.set(ping, EchoState::Waiting { late, fate });
     }
 
@@ -124,7 +127,7 @@ impl InFlight {
     /// When the first timeout of the check in this slot ends; `None` if no echo is waiting.
     pub(super) fn deadline(&self, slot: u32) -> Option<Mono> {
         let (slot, manner) = self.live_slot(slot)?;
-        slot.sent_at(slot.oldest(), manner).map(|sent| sent.plus(manner.timeout))
+        slot.sent_at(slot.oldest(), manner).map(|sent| sent.plus_nanos(manner.timeout))
     }
 
     /// Whether the check in this slot goes to an IPv6 address.
@@ -167,7 +170,7 @@ impl InFlight {
         let Some(manner) = manners.get(slot.manner) else { return Answer::Late };
         let Some(sent) = slot.sent_at(stamp.ping, manner) else { return Answer::Late };
         let Arrival { at: arrived, is_known } = arrival(sent);
-        if arrived.since(sent) > manner.timeout {
+        if arrived.nanos_since(sent) > manner.timeout {
             if !is_known {
                 slot.doubt(stamp.ping, Cause::Stalled);
             }
@@ -196,7 +199,7 @@ impl InFlight {
         for ping in slot.oldest()..slot.begun {
             let EchoState::Waiting { fate, .. } = slot.echo(ping) else { continue };
             let Some(sent) = slot.sent_at(ping, manner) else { continue };
-            let deadline = sent.plus(manner.timeout);
+            let deadline = sent.plus_nanos(manner.timeout);
             if deadline > until {
                 break;
             }

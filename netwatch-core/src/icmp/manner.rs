@@ -9,15 +9,21 @@ use crate::model::{PayloadRule, Settings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Manner {
     pub(super) pings: u16,
-    pub(super) spacing: Duration,
-    pub(super) timeout: Duration,
+    /// In nanoseconds, as the timeout: they are added and compared for every echo.
+    pub(super) spacing: u64,
+    pub(super) timeout: u64,
     pub(super) rule: PayloadRule,
 }
 
 impl Manner {
     pub(super) fn of(settings: &Settings) -> Manner {
-        let Settings { spacing, timeout, payload, .. } = *settings;
-        Manner { pings: settings.pings.max(1), spacing, timeout, rule: payload }
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Manner {
+            pings: settings.pings.max(1),
+            spacing: nanos(settings.spacing),
+            timeout: nanos(settings.timeout),
+            rule: settings.payload,
+        }
     }
 }
 
@@ -76,7 +82,7 @@ mod tests {
     use super::*;
 
     fn of(ms: u64) -> Manner {
-        Manner { timeout: Duration::from_millis(ms), ..Manner::of(&Settings::default()) }
+        Manner { timeout: ms * 1_000_000, ..Manner::of(&Settings::default()) }
     }
 
     #[test]

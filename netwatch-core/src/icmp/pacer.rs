@@ -84,8 +84,9 @@ impl Pacer {
     /// Puts in order what is planned up to the tick of `until`.
     fn take(&mut self, until: Mono, at: impl Fn(u32) -> Option<Mono>) {
         self.wheel.take(until, &mut self.taken);
-        self.sorted.extend(self.taken.drain(..).filter_map(|slot| Some((at(slot)?, slot))));
-        self.sorted.sort_unstable();
+        // Each bucket comes out backwards; the other way round it is a few runs that are in order already.
+        self.sorted.extend(self.taken.drain(..).rev().filter_map(|slot| Some((at(slot)?, slot))));
+        self.sorted.sort();
         if self.ready.back() > self.sorted.first() {
             // Only a plan for more than 13 days ahead comes out of the wheel too early.
             self.sorted.extend(self.ready.drain(..));

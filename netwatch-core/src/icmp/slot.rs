@@ -1,7 +1,6 @@
 //! One slot of the in-flight table: one check, echo by echo, in 112 bytes.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::time::Duration;
 
 use super::flow::Flow;
 use super::handover::Ask;
@@ -132,7 +131,7 @@ impl Slot {
     pub(super) fn is_waiting(&self, key: EchoKey) -> bool {
         let mut ping = self.last_of(key);
         while let Some(place) = ping {
-            if matches!(self.echo(place), EchoState::Waiting { .. }) {
+            if self.packed(place).late().is_some() {
                 return true;
             }
             ping = place.checked_sub(KEYS);
@@ -155,17 +154,13 @@ impl Slot {
     }
 
     pub(super) fn planned(&self, ping: u16, manner: &Manner) -> Mono {
-        if ping == 0 { self.at } else { self.at.plus(manner.spacing.saturating_mul(u32::from(ping))) }
+        self.at.plus_nanos(manner.spacing.saturating_mul(u64::from(ping)))
     }
 
     /// When the echo was sent, if it still waits.
     pub(super) fn sent_at(&self, ping: u16, manner: &Manner) -> Option<Mono> {
-        match self.echo(ping) {
-            EchoState::Waiting { late, .. } => {
-                Some(self.planned(ping, manner).plus(Duration::from_nanos(u64::from(late))))
-            }
-            _ => None,
-        }
+        let late = self.packed(ping).late()?;
+        Some(self.planned(ping, manner).plus_nanos(u64::from(late)))
     }
 
     /// The first echo without its result.

@@ -67,6 +67,11 @@ impl Packed {
         }
     }
 
+    /// How late it was sent, in nanoseconds, if it waits.
+    pub(super) fn late(self) -> Option<u32> {
+        (self.0 & (REPLY | WAITING) == WAITING).then_some((self.0 & LATEST) << LATE_SHIFT)
+    }
+
     /// Whether it is settled.
     pub(super) fn is_done(self) -> bool {
         self.0 & REPLY != 0 || self.0 & (WAITING | SETTLED) == SETTLED
@@ -104,6 +109,9 @@ fn code(echo: Echo) -> u32 {
         Echo::Unknown(Cause::Stalled) => 20,
         Echo::Unknown(Cause::NoResult) => 21,
         Echo::Unknown(Cause::ProbeFailed) => 22,
+        Echo::Unknown(Cause::SoftnetDrops) => 23,
+        Echo::Unknown(Cause::NeighboursFull) => 24,
+        Echo::Unknown(Cause::ConntrackFull) => 25,
     }
 }
 
@@ -139,6 +147,9 @@ fn echo(code: u32, number: u32) -> Echo {
         19 => Echo::Unknown(Cause::NotSent),
         20 => Echo::Unknown(Cause::Stalled),
         22 => Echo::Unknown(Cause::ProbeFailed),
+        23 => Echo::Unknown(Cause::SoftnetDrops),
+        24 => Echo::Unknown(Cause::NeighboursFull),
+        25 => Echo::Unknown(Cause::ConntrackFull),
         _ => Echo::Unknown(Cause::NoResult),
     }
 }
@@ -161,6 +172,8 @@ mod tests {
             }
             assert_eq!(Packed::new(EchoState::Done(kind)).state(), EchoState::Done(kind));
             assert!(Packed::new(EchoState::Done(kind)).is_done() && !Packed::new(waiting).is_done());
+            assert_eq!(Packed::new(waiting).late(), Some(64 * 781_250));
+            assert_eq!(Packed::new(EchoState::Done(kind)).late(), None);
         }
         assert_eq!(Packed::PLANNED.state(), EchoState::Planned);
         assert!(!Packed::PLANNED.is_done());
@@ -174,6 +187,7 @@ mod tests {
             let done = EchoState::Done(Echo::Reply(Rtt::from_duration(Duration::from_nanos(units * 100))));
             assert_eq!(Packed::new(done).state(), done);
             assert!(Packed::new(done).is_done() && Packed::new(done).is_reply());
+            assert_eq!(Packed::new(done).late(), None);
         }
         let zero = EchoState::Done(Echo::Reply(Rtt::default()));
         assert_eq!(Packed::new(zero).state(), zero);

@@ -20,7 +20,10 @@ impl Rtt {
     /// The nearest representable round-trip time, rounded down; 100 ns, the shortest, or the longest one if `duration` is
     /// shorter or longer than that.
     pub fn from_duration(duration: Duration) -> Rtt {
-        Rtt(u32::try_from(duration.as_nanos() / 100).unwrap_or(u32::MAX).max(1))
+        // One is made for every reply, and 128 bits are slow to divide.
+        let units =
+            duration.as_secs().saturating_mul(10_000_000).saturating_add(u64::from(duration.subsec_nanos() / 100));
+        Rtt(u32::try_from(units).unwrap_or(u32::MAX).max(1))
     }
 
     /// Whether it says how long the reply took.
@@ -136,6 +139,12 @@ pub enum Cause {
     SendFailed(i32),
     /// The receive buffer overflowed while the reply was due.
     ReceiveOverflow,
+    /// This machine dropped packets before any socket saw them, while the reply was due (`/proc/net/softnet_stat`).
+    SoftnetDrops,
+    /// This machine's neighbour table had no room (`net.ipv4.neigh.default.gc_thresh3`).
+    NeighboursFull,
+    /// This machine's conntrack table had no room (`net.netfilter.nf_conntrack_max`).
+    ConntrackFull,
     /// netwatch was late by more than it may be, and did not send.
     NotSent,
     /// netwatch stood still while the reply was due (stopped, suspended, starved).
@@ -162,6 +171,9 @@ impl Cause {
             Cause::TooLong => "too_long",
             Cause::SendFailed(_) => "send_failed",
             Cause::ReceiveOverflow => "receive_overflow",
+            Cause::SoftnetDrops => "softnet_drops",
+            Cause::NeighboursFull => "neighbours_full",
+            Cause::ConntrackFull => "conntrack_full",
             Cause::NotSent => "not_sent",
             Cause::Stalled => "stalled",
             Cause::NoResult => "no_result",

@@ -29,7 +29,7 @@ impl Mono {
     /// This instant, `by` later; saturates.
     #[must_use]
     pub fn plus(self, by: Duration) -> Mono {
-        Mono(self.0.saturating_add(nanos_i64(by)))
+        self.plus_nanos(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// This instant, `by` earlier, before the origin if need be; saturates.
@@ -38,9 +38,19 @@ impl Mono {
         Mono(self.0.saturating_sub(nanos_i64(by)))
     }
 
+    /// This instant, so many nanoseconds later; saturates.
+    pub(crate) fn plus_nanos(self, nanos: u64) -> Mono {
+        Mono(self.0.saturating_add_unsigned(nanos))
+    }
+
+    /// How many nanoseconds after `earlier` this instant is; 0 if it is not after it.
+    pub(crate) fn nanos_since(self, earlier: Mono) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
     /// How long after `earlier` this instant is; zero if it is not after it.
     pub fn since(self, earlier: Mono) -> Duration {
-        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_nanos(self.nanos_since(earlier))
     }
 }
 

@@ -44,7 +44,7 @@ fn a_check_of_thousands_of_pings_keeps_every_echo_apart() {
     let slot = inflight.begin(&check(0, 10_000), 0).unwrap();
     for _ in 0..10_000 {
         let planned = inflight.next_departure(slot).unwrap();
-        let echo = inflight.depart(slot).unwrap();
+        let (echo, _) = inflight.depart(slot, planned).unwrap();
         inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         // Beyond 1,024 echoes a key alone may be another's, so it is nobody's.
         let certain = (echo.stamp.ping < 1_024).then_some(echo.stamp);
@@ -65,7 +65,7 @@ fn each_timeout_ends_in_its_turn() {
     let slot = inflight.begin(&check(0, 3), 0).unwrap();
     for _ in 0..3 {
         let planned = inflight.next_departure(slot).unwrap();
-        let echo = inflight.depart(slot).unwrap();
+        let (echo, _) = inflight.depart(slot, planned).unwrap();
         inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
     }
     for ms in [3_000, 3_010, 3_020] {
@@ -100,8 +100,10 @@ fn three_times_as_many_echoes_as_sequence_numbers_are_told_apart() {
     let mut wires = Vec::new();
     for target in 0..200_000 {
         let slot = inflight.begin(&check(target, 5), 0).unwrap();
-        let echo = inflight.depart(slot).unwrap();
-        inflight.sent(slot, echo.stamp.ping, Mono::from_nanos(1_000_000_000), Echo::Lost(Loss::NoReply));
+        let planned = Mono::from_nanos(1_000_000_000);
+        assert!(inflight.depart(slot, planned.minus(Duration::from_nanos(1))).is_none(), "a plan that is void");
+        let (echo, _) = inflight.depart(slot, planned).unwrap();
+        inflight.sent(slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         wires.push((keys.assign(echo.stamp.key, |_| true).unwrap(), echo.stamp));
     }
     for (wire, stamp) in &wires {
@@ -125,7 +127,7 @@ enum Fate {
 fn round(inflight: &mut InFlight, keys: &mut Keys, fate: impl Fn(u16) -> Fate) -> (Stamp, u16) {
     let slot = inflight.begin(&check(0, 1), 0).unwrap();
     let planned = inflight.next_departure(slot).unwrap();
-    let echo = inflight.depart(slot).unwrap();
+    let (echo, _) = inflight.depart(slot, planned).unwrap();
     let ident = keys.assign(echo.stamp.key, |_| true).unwrap().ident;
     match fate(ident) {
         Fate::Unknown => inflight.not_sent(slot, 0, planned, Cause::NoRoute),
@@ -166,7 +168,7 @@ fn a_reply_to_the_old_identifier_is_late_and_explains_nothing_of_the_new_one() {
     let old: Vec<Stamp> = (0..3).map(|_| round(&mut inflight, &mut keys, |_| Fate::Silent).0).collect();
     let slot = inflight.begin(&check(0, 1), 0).unwrap();
     let planned = inflight.next_departure(slot).unwrap();
-    let new = inflight.depart(slot).unwrap().stamp;
+    let new = inflight.depart(slot, planned).unwrap().0.stamp;
     inflight.sent(slot, 0, planned, Echo::Lost(Loss::NoReply));
     for stamp in old {
         assert_ne!(stamp.key.flow(), new.key.flow());
@@ -188,7 +190,7 @@ proptest! {
         let (mut counted, mut sent) = (0, 0);
         let mut depart = |inflight: &mut InFlight, stamps: &mut Vec<Stamp>, fails: bool| {
             let Some(planned) = inflight.next_departure(slot) else { return };
-            let echo = inflight.depart(slot).unwrap();
+            let (echo, _) = inflight.depart(slot, planned).unwrap();
             if fails {
                 inflight.not_sent(slot, echo.stamp.ping, planned, Cause::NoRoute);
             } else {

@@ -58,7 +58,7 @@ impl World {
 
     fn depart(&mut self) {
         let planned = self.inflight.next_departure(self.slot).unwrap();
-        let echo = self.inflight.depart(self.slot).unwrap();
+        let (echo, _) = self.inflight.depart(self.slot, planned).unwrap();
         self.inflight.sent(self.slot, echo.stamp.ping, planned, Echo::Lost(Loss::NoReply));
         let wire = self.keys.assign(echo.stamp.key, |_| false).unwrap();
         self.sent.push((echo, wire, self.cookies.seal(echo.stamp, echo.to.ip())));
