@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use netwatch_tests::isp::{Behaviour, Lie, Scenario};
+use netwatch_tests::isp::{Behaviour, Flood, Forged, Lie, Scenario};
 
 use crate::forge::Forger;
 use crate::packet::{Kind, Message, Request, break_checksum, encode, quote};
@@ -18,7 +18,7 @@ pub(crate) struct FarSide {
 }
 
 /// The decision on one echo.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Verdict {
     /// How many-th echo to this device it was, from 1.
     pub(crate) nth: u64,
@@ -26,8 +26,8 @@ pub(crate) struct Verdict {
     pub(crate) fate: &'static str,
     /// The packets that go back, each after this time.
     pub(crate) answers: Vec<(Duration, Vec<u8>)>,
-    /// What goes back beside them.
-    pub(crate) flood: Vec<(Duration, Vec<u8>)>,
+    /// What is to follow beside them.
+    pub(crate) flood: Option<Flood>,
 }
 
 impl FarSide {
@@ -51,16 +51,20 @@ impl FarSide {
         if verdict.fate == "honest" {
             self.forger.remember(request.to, verdict.answers.first().map(|(_, packet)| packet.as_slice()));
         }
-        let flood = self.scenario.devices.get(&request.to).and_then(|behaviour| behaviour.flood);
-        verdict.flood = flood.map_or_else(Vec::new, |flood| self.forger.flood(request, &flood));
+        verdict.flood = self.scenario.devices.get(&request.to).and_then(|behaviour| behaviour.flood);
         verdict
+    }
+
+    /// The `n`-th false packet that follows this request, unless it came out true.
+    pub(crate) fn forge(&mut self, request: &Request, of: Forged, n: u32) -> Option<Vec<u8>> {
+        self.forger.packet(request, of, n)
     }
 
     fn answer(&mut self, request: &Request, since_start: Duration) -> Verdict {
         let seen = self.seen.entry(request.to).or_insert(0);
         *seen = seen.saturating_add(1);
         let nth = *seen;
-        let silent = |fate| Verdict { nth, fate, answers: Vec::new(), flood: Vec::new() };
+        let silent = |fate| Verdict { nth, fate, answers: Vec::new(), flood: None };
         let Some(behaviour) = self.scenario.devices.get(&request.to).or(self.scenario.others.as_ref()) else {
             return silent("nobody");
         };
@@ -85,10 +89,10 @@ impl FarSide {
                 nth,
                 fate: "honest",
                 answers: reply(request).map(|packet| (delay, packet)).into_iter().collect(),
-                flood: Vec::new(),
+                flood: None,
             },
             Some(told) => {
-                Verdict { nth, fate: told.lie.name(), answers: lie_about(request, &told.lie, delay), flood: Vec::new() }
+                Verdict { nth, fate: told.lie.name(), answers: lie_about(request, &told.lie, delay), flood: None }
             }
         }
     }

@@ -4,10 +4,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use fastrand::Rng;
-use netwatch_tests::isp::{Flood, Forged};
+use netwatch_tests::isp::Forged;
 
 use crate::far_side::{echo, error, neighbour, reply};
 use crate::packet::{Kind, Message, Request, answers, break_checksum, encode, mend};
@@ -40,18 +39,13 @@ impl Forger {
         }
     }
 
-    /// The false packets that follow this request, each after its time.
-    pub(crate) fn flood(&mut self, request: &Request, flood: &Flood) -> Vec<(Duration, Vec<u8>)> {
-        let over = Duration::try_from_secs_f64(flood.over_ms / 1000.0).unwrap_or_default();
-        let forged = (0..flood.each).filter_map(|n| {
-            let packet = match flood.of {
-                Forged::Replies => self.forge(request, n),
-                Forged::Mutants => self.damage(request),
-            };
-            let packet = packet.filter(|packet| !answers(packet, request))?;
-            Some((over * n / flood.each.max(1), packet))
-        });
-        forged.collect()
+    /// The `n`-th false packet that follows this request, unless it came out true.
+    pub(crate) fn packet(&mut self, request: &Request, of: Forged, n: u32) -> Option<Vec<u8>> {
+        let packet = match of {
+            Forged::Replies => self.forge(request, n),
+            Forged::Mutants => self.damage(request),
+        };
+        packet.filter(|packet| !answers(packet, request))
     }
 
     /// A reply as whole as it can be without knowing the secret; `n` chooses how it lies.
@@ -151,14 +145,14 @@ mod tests {
     fn what_is_forged_is_never_the_answer_and_the_same_for_the_same_seed() {
         for (to, from) in [("10.1.0.5", "10.9.9.9"), ("fd00:1::5", "fd00:9::9")] {
             for of in [Forged::Replies, Forged::Mutants] {
-                let forged = || {
+                let forged = || -> Vec<Vec<u8>> {
                     let mut forger = Forger::new(7);
                     forger.remember(to.parse().unwrap(), reply(&request(to, from, 1)).as_deref());
-                    forger.flood(&request(to, from, 2), &Flood { of, each: 5_000, over_ms: 100.0 })
+                    (0..5_000).filter_map(|n| forger.packet(&request(to, from, 2), of, n)).collect()
                 };
                 let first = forged();
                 assert!(first.len() > 4_000, "{} of 5,000", first.len());
-                assert!(first.iter().all(|(_, packet)| !answers(packet, &request(to, from, 2))));
+                assert!(first.iter().all(|packet| !answers(packet, &request(to, from, 2))));
                 assert_eq!(first, forged());
             }
         }

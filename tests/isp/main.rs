@@ -7,7 +7,7 @@ mod forge;
 mod packet;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use netwatch_tests::isp::{Record, Scenario, now_ns};
+use netwatch_tests::isp::{Flood, Record, Scenario, now_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
@@ -27,10 +27,10 @@ use far_side::FarSide;
 
 /// Answers that may wait at a time; what comes beyond is written down as unsent.
 const WAITING_AT_MOST: usize = 200_000;
-/// What the packets of a flood are: they are counted together, not written down one by one.
-const FLOOD: &str = "flood";
 /// Packets read before answers that are due get their turn.
 const READ_AT_A_TIME: usize = 256;
+/// Packets of a flood that are forged before everything else gets its turn.
+const FORGED_AT_A_TIME: u32 = 32;
 
 /// Plays an Internet provider's devices behind a TUN device.
 #[derive(Debug, Parser)]
@@ -92,6 +92,27 @@ struct Waiting {
     packet: Vec<u8>,
 }
 
+/// A flood that follows a request.
+#[derive(Debug)]
+struct Flooding {
+    request: packet::Request,
+    flood: Flood,
+    begin: Instant,
+    done: u32,
+}
+
+impl Flooding {
+    /// When its next packet is due.
+    fn due(&self) -> Instant {
+        let over = Duration::try_from_secs_f64(self.flood.over_ms / 1000.0).unwrap_or_default();
+        self.begin + over.mul_f64(f64::from(self.done) / f64::from(self.flood.each.max(1)))
+    }
+
+    fn is_over(&self) -> bool {
+        self.done >= self.flood.each
+    }
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let text =
@@ -119,12 +140,14 @@ fn end_with_stdin() {
 
 fn play(device: &SyncDevice, shared: &Mutex<Shared>) -> anyhow::Result<()> {
     let mut waiting: BinaryHeap<Reverse<Waiting>> = BinaryHeap::new();
-    let mut flooded: HashMap<IpAddr, u64> = HashMap::new();
+    let mut floods: VecDeque<Flooding> = VecDeque::new();
+    let mut sent_of_floods: HashMap<IpAddr, u64> = HashMap::new();
     let mut order = 0_u64;
     let mut buffer = vec![0_u8; 65_536];
     loop {
         let idle = Duration::from_secs(1);
-        let until = waiting.peek().map_or(idle, |first| first.0.due.saturating_duration_since(Instant::now()));
+        let due = waiting.peek().map(|first| first.0.due).into_iter().chain(floods.iter().map(Flooding::due)).min();
+        let until = due.map_or(idle, |due| due.saturating_duration_since(Instant::now()));
         wait_readable(device, until.min(idle))?;
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..READ_AT_A_TIME {
@@ -140,13 +163,12 @@ fn play(device: &SyncDevice, shared: &Mutex<Shared>) -> anyhow::Result<()> {
             let (nth, what, device) = (verdict.nth, verdict.fate, request.to);
             let fate = what.to_owned();
             shared.log.write(&Record::Request { at_ns, device, nth, id: request.id, seq: request.seq, fate });
-            if !verdict.flood.is_empty() {
-                let sent = flooded.get(&device).copied().unwrap_or(0);
+            if let Some(flood) = verdict.flood {
+                let sent = sent_of_floods.get(&device).copied().unwrap_or(0);
                 shared.log.write(&Record::Flooded { at_ns, device, sent });
+                floods.push_back(Flooding { request, flood, begin: now, done: 0 });
             }
-            let answers = verdict.answers.into_iter().map(|(delay, packet)| (delay, packet, what));
-            let flood = verdict.flood.into_iter().map(|(delay, packet)| (delay, packet, FLOOD));
-            for (delay, packet, what) in answers.chain(flood) {
+            for (delay, packet) in verdict.answers {
                 if waiting.len() >= WAITING_AT_MOST {
                     let why = "too many answers wait".to_owned();
                     shared.log.write(&Record::Unsent { at_ns, device, nth, why });
@@ -156,30 +178,45 @@ fn play(device: &SyncDevice, shared: &Mutex<Shared>) -> anyhow::Result<()> {
                 waiting.push(Reverse(Waiting { due: now + delay, order, device, nth, what, packet }));
             }
         }
-        send_due(device, &mut waiting, &mut flooded, &mut shared.log);
+        send_due(device, &mut waiting, &mut shared.log);
+        flood(device, &mut floods, &mut sent_of_floods, &mut shared.far_side);
         shared.log.flush();
     }
 }
 
-fn send_due(
-    device: &SyncDevice,
-    waiting: &mut BinaryHeap<Reverse<Waiting>>,
-    flooded: &mut HashMap<IpAddr, u64>,
-    log: &mut Log,
-) {
+fn send_due(device: &SyncDevice, waiting: &mut BinaryHeap<Reverse<Waiting>>, log: &mut Log) {
     while waiting.peek().is_some_and(|first| first.0.due <= Instant::now()) {
         let Some(Reverse(answer)) = waiting.pop() else { return };
-        if answer.what == FLOOD {
-            let sent = flooded.entry(answer.device).or_default();
-            *sent = sent.saturating_add(u64::from(device.send(&answer.packet).is_ok()));
-            continue;
-        }
         let at_ns = now_ns();
         let record = match device.send(&answer.packet) {
             Ok(_) => Record::Sent { at_ns, device: answer.device, nth: answer.nth, what: answer.what.to_owned() },
             Err(error) => Record::Unsent { at_ns, device: answer.device, nth: answer.nth, why: error.to_string() },
         };
         log.write(&record);
+    }
+}
+
+/// Sends some of what is due of the floods; requests and answers come first.
+fn flood(
+    device: &SyncDevice,
+    floods: &mut VecDeque<Flooding>,
+    sent_of_floods: &mut HashMap<IpAddr, u64>,
+    far_side: &mut FarSide,
+) {
+    let now = Instant::now();
+    let Some(at) = floods.iter().position(|flooding| flooding.due() <= now) else { return };
+    let Some(flooding) = floods.get_mut(at) else { return };
+    let sent = sent_of_floods.entry(flooding.request.to).or_default();
+    for _ in 0..FORGED_AT_A_TIME {
+        if flooding.is_over() || flooding.due() > now {
+            break;
+        }
+        let packet = far_side.forge(&flooding.request, flooding.flood.of, flooding.done);
+        flooding.done = flooding.done.saturating_add(1);
+        *sent = sent.saturating_add(u64::from(packet.is_some_and(|packet| device.send(&packet).is_ok())));
+    }
+    if flooding.is_over() {
+        floods.remove(at);
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Lane {
     canary: Canary,
     drops: Drops,
     looked: Mono,
-    /// When the receive buffer overflowed, and when the send queue was full.
+    /// When the receive buffer overflowed, and when there was no room for what was to be sent.
     pub(super) overflows: Doubts,
 }
 

@@ -3,7 +3,8 @@
 //! * *Softnet*: each CPU queues what its interfaces received, `net.core.netdev_max_backlog` packets at most; what does not
 //!   fit is dropped before any socket (second column of `/proc/net/softnet_stat`, hexadecimal, one line a CPU).
 //! * *Conntrack*: when `nf_conntrack_max` flows are known a packet of a new one is dropped; a send says EPERM, a reply says
-//!   nothing (`drop` of `/proc/net/stat/nf_conntrack`).
+//!   nothing (`drop` of `/proc/net/stat/nf_conntrack`). Or an older flow makes room (`early_drop`): the reply that belongs to
+//!   it is nobody's to a firewall that lets in only what it knows.
 //! * *Neighbours*: when the table has `gc_thresh3` entries (all namespaces together) no new neighbour can be asked; a send says
 //!   ENOBUFS over IPv4 and EINVAL over IPv6, as it does for other reasons too (arp(7); `table_fulls` of `RTM_GETNEIGHTBL`).
 
@@ -28,7 +29,7 @@ const RARE: u64 = 1_000;
 pub(super) struct Counted {
     /// Packets that the CPUs took from their queues, and those that did not fit.
     pub(super) softnet: Dropped,
-    /// Packets dropped because no flow could be added.
+    /// Packets dropped because no flow could be added, and flows forgotten so that one could.
     pub(super) conntrack_drops: u64,
 }
 
@@ -139,13 +140,16 @@ pub(super) fn softnet(text: &str) -> Dropped {
     all
 }
 
-/// Reads the column `drop` of `/proc/net/stat/nf_conntrack`: names, then a line a CPU, hexadecimal.
+/// Reads the columns `drop` and `early_drop` of `/proc/net/stat/nf_conntrack`: names, then a line a CPU, hexadecimal.
 pub(super) fn conntrack_drops(text: &str) -> u64 {
     let mut lines = text.lines();
-    let column = lines.next().and_then(|names| names.split_ascii_whitespace().position(|name| name == "drop"));
-    let Some(column) = column else { return 0 };
-    let drops = lines.filter_map(|line| u64::from_str_radix(line.split_ascii_whitespace().nth(column)?, 16).ok());
-    drops.fold(0, u64::wrapping_add)
+    let names: Vec<&str> = lines.next().unwrap_or("").split_ascii_whitespace().collect();
+    let is_drop = |name: &&str| matches!(*name, "drop" | "early_drop");
+    let of_cpu = |line: &str| {
+        let words = names.iter().zip(line.split_ascii_whitespace()).filter(|(name, _)| is_drop(name));
+        words.filter_map(|(_, word)| u64::from_str_radix(word, 16).ok()).fold(0, u64::wrapping_add)
+    };
+    lines.map(of_cpu).fold(0, u64::wrapping_add)
 }
 
 #[cfg(test)]
@@ -231,7 +235,7 @@ mod tests {
         assert_eq!(softnet(text), Dropped { processed: 0xde_0956 + 0xe2_b20c, dropped: 12 });
         let text =
             "entries  clashres found drop early_drop\n00000000  00000000 00000001 0000000f 00000009\n0 0 0 1 0\n";
-        assert_eq!(conntrack_drops(text), 16);
+        assert_eq!(conntrack_drops(text), 16 + 9);
     }
 
     #[test]

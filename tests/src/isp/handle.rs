@@ -96,7 +96,8 @@ impl Isp {
     fn route(&self, namespace: &Namespace, scenario: &Scenario) {
         namespace.address(INTERFACE, &format!("{HERE_V4}/32"));
         namespace.address(INTERFACE, &format!("{HERE_V6}/128"));
-        namespace.ip(&format!("link set {INTERFACE} up"));
+        // What does not fit into its queue is lost without a word: a lab that is slow for a moment must not lose anything.
+        namespace.ip(&format!("link set {INTERFACE} txqueuelen 50000 up"));
         for prefix in &scenario.prefixes {
             namespace.ip(&format!("route add {prefix} dev {INTERFACE}"));
         }

@@ -12,9 +12,9 @@ use crate::icmp::sys::BATCH;
 use crate::icmp::wire;
 use crate::model::{Cause, Echo, Loss};
 
-/// A send queue that was full is still long: what it takes so soon afterwards may leave after its timeout, and what it took before
-/// may not have left yet.
-const QUEUE_DRAINS: Duration = Duration::from_secs(1);
+/// What was full is hardly less so for this long. A queue: what it takes so soon afterwards may leave after its timeout, and what it
+/// took before may not have left yet. A table: the question who has an address found no room either, or the reply's flow is gone.
+const STILL_FULL: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// Adds an echo to the chunk that leaves next; `false` if there is no room or every sequence number is under way.
@@ -84,8 +84,8 @@ impl Lane {
                 Err(error) => {
                     self.transmit.failed(stamped);
                     let cause = desk.kernel.behind(cause_of(&error), self.channel.family, after);
-                    if cause == Cause::QueueFull {
-                        self.overflows.add(before, after.plus(QUEUE_DRAINS), cause);
+                    if matches!(cause, Cause::QueueFull | Cause::NeighboursFull | Cause::ConntrackFull) {
+                        self.overflows.add(before, after.plus(STILL_FULL), cause);
                     }
                     if let Some((slot, ping)) = self.leaving.get(place) {
                         desk.inflight.not_sent(*slot, *ping, after, cause);
