@@ -4,6 +4,7 @@ mod args;
 mod buffers;
 mod commands;
 mod config;
+mod figures;
 mod table;
 mod wire;
 mod words;

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::buffers;
 use crate::config::{Carrier, Config};
+use crate::figures;
 
 /// The name of the local socket in the data directory.
 pub(crate) const SOCKET: &str = "netwatch.sock";
@@ -76,6 +77,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let bound = page.local_addr().map_err(unserved)?;
     let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
     let dashboard = Dashboard::new();
+    dashboard.set_engine(figures::of(&probe));
     let targets = std::mem::take(&mut config.plan.targets);
     let mut plan = config.plan.clone();
     plan.targets = targets;
@@ -101,7 +103,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
 ///
 /// # Errors
 /// When no socket for it can be opened; the error says what to permit.
-fn icmp(plan: &Plan) -> Result<Arc<dyn Probe>, OpenError> {
+fn icmp(plan: &Plan) -> Result<Arc<IcmpProbe>, OpenError> {
     let rate = plan.echoes_per_second();
     let options = IcmpOptions::default().with_planned_rate(rate);
     let wanted = options.receive_buffer;

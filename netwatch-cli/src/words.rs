@@ -61,6 +61,8 @@ words! {
     one_waiting: "aviso esperando", "line waiting";
     many_waiting: "avisos esperando", "lines waiting";
     no_journal: "no se puede guardar nada desde", "nothing can be saved since";
+    rtt_error: "error propio del ping", "the ping's own error";
+    rtt_error_of_99: "en 99 de cada 100 no más de", "in 99 of 100 no more than";
     never: "nunca", "never";
     never_answered: "nunca respondió", "never answered";
 }

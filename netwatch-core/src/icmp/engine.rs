@@ -48,7 +48,7 @@ pub(super) struct Engine {
     pub(super) clocks: Clocks,
     tally: Arc<Tally>,
     instrument: Arc<Instrument>,
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     touched: Vec<u32>,
     due: Vec<u32>,
     rate: Rate,

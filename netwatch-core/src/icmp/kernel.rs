@@ -39,9 +39,14 @@ struct Source {
 impl Kernel {
     /// Begins to watch. Of what cannot be read nothing is said.
     pub(super) fn watch(now: Mono) -> Kernel {
+        Kernel::told_by(SOFTNET, now)
+    }
+
+    /// The same, but `softnet` tells of the CPUs' queues.
+    pub(super) fn told_by(softnet: &'static str, now: Mono) -> Kernel {
         let source = |path| Source { path, file: None };
         let mut sources = Sources {
-            softnet: source(SOFTNET),
+            softnet: source(softnet),
             conntrack: source(CONNTRACK),
             flows: source(FLOWS),
             most_flows: source(MOST_FLOWS),
