@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use netwatch_core::{
     BuildError, DirLock, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono, Netwatch,
-    Notifier, OpenError, Probe, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
+    Notifier, OpenError, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
 };
 use netwatch_http::Dashboard;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::{Carrier, Config};
+use crate::figures;
 
 /// The name of the local socket in the data directory.
 pub(crate) const SOCKET: &str = "netwatch.sock";
@@ -73,6 +74,7 @@ pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, Sta
     let bound = page.local_addr().map_err(unserved)?;
     let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
     let dashboard = Dashboard::new();
+    dashboard.set_engine(figures::of(&probe));
     let mut plan = config.plan.clone();
     plan.page_url = config.page_url(bound);
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
@@ -96,7 +98,7 @@ pub(crate) async fn start(config: &Config, data_dir: &Path) -> Result<Parts, Sta
 ///
 /// # Errors
 /// When no socket for it can be opened; the error says what to permit.
-pub(crate) fn icmp() -> Result<Arc<dyn Probe>, OpenError> {
+pub(crate) fn icmp() -> Result<Arc<IcmpProbe>, OpenError> {
     Ok(Arc::new(IcmpProbe::open(IcmpOptions::default())?))
 }
 

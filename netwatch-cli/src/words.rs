@@ -51,6 +51,8 @@ words! {
     one_waiting: "aviso esperando", "line waiting";
     many_waiting: "avisos esperando", "lines waiting";
     no_journal: "no se puede guardar nada desde", "nothing can be saved since";
+    rtt_error: "error propio del ping", "the ping's own error";
+    rtt_error_of_99: "en 99 de cada 100 no más de", "in 99 of 100 no more than";
     never: "nunca", "never";
     never_answered: "nunca respondió", "never answered";
 }
@@ -104,7 +106,7 @@ pub(crate) fn loss_cause(code: &str, locale: Locale) -> Option<&'static str> {
 /// A code, and what it means in Spanish and in English.
 type Meaning = (&'static str, &'static str, &'static str);
 
-const CAUSES: [Meaning; 16] = [
+const CAUSES: [Meaning; 19] = [
     ("paused", "en pausa", "paused"),
     ("starting", "recién iniciado", "just started"),
     ("unresolved", "el nombre no tiene dirección", "the name has no address"),
@@ -125,6 +127,21 @@ const CAUSES: [Meaning; 16] = [
     ("too_long", "el paquete es demasiado largo para el enlace", "the packet is too long for the link"),
     ("send_failed", "no se pudo enviar", "sending failed"),
     ("receive_overflow", "se llenó el búfer de recepción", "the receive buffer overflowed"),
+    (
+        "softnet_drops",
+        "el servidor de netwatch descartó paquetes que recibía",
+        "this machine dropped packets it received",
+    ),
+    (
+        "neighbours_full",
+        "la tabla de vecinos (ARP) del servidor de netwatch está llena",
+        "this machine's neighbour (ARP) table is full",
+    ),
+    (
+        "conntrack_full",
+        "la tabla de conexiones (conntrack) del servidor de netwatch está llena",
+        "this machine's conntrack table is full",
+    ),
     ("not_sent", "no se envió a tiempo", "not sent in time"),
     ("stalled", "netwatch estuvo detenido", "netwatch stood still"),
     ("no_result", "la sonda no dio resultado", "the probe gave no result"),
@@ -167,6 +184,9 @@ mod tests {
             Cause::TooLong,
             Cause::SendFailed(5),
             Cause::ReceiveOverflow,
+            Cause::SoftnetDrops,
+            Cause::NeighboursFull,
+            Cause::ConntrackFull,
             Cause::NotSent,
             Cause::Stalled,
             Cause::NoResult,

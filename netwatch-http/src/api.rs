@@ -149,6 +149,7 @@ async fn health(State(site): State<Site>) -> Response<AnyBody> {
                 targets: view.model.rows.len(),
                 paths: dto::paths(view.model),
                 dropped_samples: view.dropped_samples,
+                icmp: view.engine(),
             },
         )
     }))

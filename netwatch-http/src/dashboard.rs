@@ -3,6 +3,7 @@
 //! The pure half is the read model; this half reads the clocks, holds the lock and encodes each message once for all
 //! who listen.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -46,8 +47,12 @@ struct Shared {
     born: Instant,
 }
 
+/// The engine's own figures, by name.
+type Figures = Box<dyn Fn() -> Vec<(&'static str, Option<u64>)> + Send>;
+
 struct Live {
     model: Model,
+    engine: Option<Figures>,
     /// An instant of this process's clock, and what the one who tells called it.
     anchor: Option<(Instant, Mono)>,
     last_tick: Option<Instant>,
@@ -59,8 +64,14 @@ struct Live {
 impl Dashboard {
     /// A dashboard that has been told nothing yet.
     pub fn new() -> Dashboard {
-        let live =
-            Live { model: Model::default(), anchor: None, last_tick: None, snapshot: None, dropped_samples: None };
+        let live = Live {
+            model: Model::default(),
+            engine: None,
+            anchor: None,
+            last_tick: None,
+            snapshot: None,
+            dropped_samples: None,
+        };
         let messages = broadcast::Sender::new(BACKLOG);
         Dashboard { shared: Arc::new(Shared { live: Mutex::new(live), messages, born: Instant::now() }) }
     }
@@ -68,6 +79,12 @@ impl Dashboard {
     /// Tells `/healthz` how many samples were kept from sinks that did not keep up, since the start.
     pub fn set_dropped_samples(&self, total: u64) {
         self.lock().dropped_samples = Some(total);
+    }
+
+    /// Gives `/healthz` the figures of the engine that asks the devices, as its object `icmp`: `figures` is called for each
+    /// answer and must not wait. `null` is what is not known.
+    pub fn set_engine(&self, figures: impl Fn() -> Vec<(&'static str, Option<u64>)> + Send + 'static) {
+        self.lock().engine = Some(Box::new(figures));
     }
 
     /// Sends changes and ticks to those who listen to `/api/v1/events`; never ends.
@@ -92,6 +109,7 @@ impl Dashboard {
             stale: self.is_stale(&live, now),
             uptime: self.shared.born.elapsed(),
             dropped_samples: live.dropped_samples,
+            engine: live.engine.as_ref(),
         })
     }
 
@@ -199,6 +217,14 @@ pub(crate) struct View<'a> {
     pub(crate) stale: bool,
     pub(crate) uptime: Duration,
     pub(crate) dropped_samples: Option<u64>,
+    engine: Option<&'a Figures>,
+}
+
+impl View<'_> {
+    /// The engine's figures; `None` if nobody gives them.
+    pub(crate) fn engine(&self) -> Option<BTreeMap<&'static str, Option<u64>>> {
+        self.engine.map(|figures| figures().into_iter().collect())
+    }
 }
 
 /// One server-sent event (HTML Living Standard, 9.2.6).

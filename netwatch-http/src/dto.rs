@@ -148,6 +148,7 @@ pub(crate) struct HealthDto<'a> {
     #[serde(flatten)]
     pub(crate) paths: PathsDto<'a>,
     pub(crate) dropped_samples: Option<u64>,
+    pub(crate) icmp: Option<BTreeMap<&'static str, Option<u64>>>,
 }
 
 /// An error as the API tells it.

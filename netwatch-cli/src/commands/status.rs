@@ -45,6 +45,13 @@ struct Health {
     mail: Vec<MailDto>,
     #[serde(default)]
     journal: JournalDto,
+    icmp: Option<IcmpDto>,
+}
+
+/// How far off the round-trip times are.
+#[derive(Debug, Default, Deserialize)]
+struct IcmpDto {
+    rtt_error_p99_us: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +167,10 @@ fn show(answer: &Answer, health: &Health, locale: Locale, zone: &TimeZone, now: 
             answer.last_update.as_deref().map_or_else(|| words::never(locale).to_owned(), |at| local(at, zone, now).0);
         out.push_str(&format!("{} {since}\n", words::stale(locale)));
     }
+    if let Some(micros) = health.icmp.as_ref().and_then(|icmp| icmp.rtt_error_p99_us) {
+        let (what, most) = (words::rtt_error(locale), words::rtt_error_of_99(locale));
+        out.push_str(&format!("{what}: {most} {micros} µs\n"));
+    }
     for line in troubles(health, locale, zone, now) {
         out.push_str(&words::printable(&line));
         out.push('\n');
@@ -250,7 +261,8 @@ mod tests {
             r#"{"mail":[{"notifier":"turno","waiting":4,"failing_since":"2026-01-02T00:10:00Z","error":"refused\u001b"},
                         {"notifier":"jefe","waiting":1,"failing_since":"2026-01-01T23:50:00Z","last_sent":null},
                         {"notifier":"files","waiting":2,"failing_since":null}],
-                "journal":{"failing_since":"2026-01-02T03:00:00Z","error":"disk full"}}"#,
+                "journal":{"failing_since":"2026-01-02T03:00:00Z","error":"disk full"},
+                "icmp":{"sent":9,"rtt_error_p99_us":12}}"#,
         )
         .unwrap();
         insta::assert_snapshot!(show(&answer, &health, Locale::Es, &TimeZone::UTC, now, false));

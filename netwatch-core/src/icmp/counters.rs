@@ -41,6 +41,10 @@ pub struct Counters {
     pub not_sent: u64,
     /// Times the engine's thread stood still for so long that replies may have been missed.
     pub stalls: u64,
+    /// Packets that this machine's CPUs dropped before any socket saw them, anybody's (`/proc/net/softnet_stat`).
+    pub softnet_drops: u64,
+    /// Packets that this machine dropped because its conntrack table was full, anybody's.
+    pub conntrack_drops: u64,
 }
 
 /// Names a counter.
@@ -63,11 +67,13 @@ pub(super) enum Count {
     SendErrors,
     NotSent,
     Stalls,
+    SoftnetDrops,
+    ConntrackDrops,
 }
 
 /// The counters themselves: written by the engine's thread, read by anybody.
 #[derive(Debug, Default)]
-pub(super) struct Tally([AtomicU64; 17]);
+pub(super) struct Tally([AtomicU64; 19]);
 
 impl Tally {
     /// Only the engine's thread adds, so no other addition can come in between, and the bus need not be locked for it.
@@ -78,7 +84,7 @@ impl Tally {
     }
 
     pub(super) fn snapshot(&self) -> Counters {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q] =
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] =
             self.0.each_ref().map(|cell| cell.load(Ordering::Relaxed));
         Counters {
             sent: a,
@@ -98,6 +104,8 @@ impl Tally {
             send_errors: o,
             not_sent: p,
             stalls: q,
+            softnet_drops: r,
+            conntrack_drops: s,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::counters::{Count, Tally};
 use super::doubt::Doubts;
 use super::handover::{Command, Inbox, Submission};
 use super::inflight::{InFlight, SLACK};
+use super::kernel::Kernel;
 use super::lane::{Desk, Lane};
 use super::pacer::Pacer;
 use super::pulse::{Pulse, STALL};
@@ -42,10 +43,12 @@ pub(super) struct Engine {
     pacer: Pacer,
     timeouts: Wheel,
     pulse: Pulse,
+    /// When no family could see.
     stalls: Doubts,
     pub(super) clocks: Clocks,
     tally: Arc<Tally>,
     instrument: Arc<Instrument>,
+    pub(super) kernel: Kernel,
     touched: Vec<u32>,
     due: Vec<u32>,
     rate: Rate,
@@ -76,6 +79,7 @@ impl Engine {
             clocks: Clocks::new(reading),
             tally,
             instrument,
+            kernel: Kernel::watch(reading.after),
             touched: Vec::new(),
             due: Vec::new(),
             rate: Rate::new(reading.after),
@@ -173,8 +177,8 @@ impl Engine {
 
     /// Judges all that has arrived; `false` if there may be more.
     fn receive(&mut self) -> bool {
-        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+        let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
         let mut is_all = true;
         for lane in lanes.iter_mut().flatten() {
             is_all &= lane.receive(&mut desk);
@@ -203,6 +207,7 @@ impl Engine {
                 lane.look_for_overflow(clock::mono(), &self.tally);
             }
         }
+        self.look_at_limits(is_ending.contains(&true));
         while let Some(slot) = self.due.pop() {
             let lane = self.inflight.is_v6(slot).and_then(|v6| self.lanes.get(usize::from(v6))?.as_ref());
             let (stalls, overflows) = (&self.stalls, lane.map(|lane| &lane.overflows));
@@ -214,13 +219,24 @@ impl Engine {
         self.conclude();
     }
 
+    /// Asks the kernel what it dropped before any socket.
+    fn look_at_limits(&mut self, is_ending: bool) {
+        let now = clock::mono();
+        let Some(news) = self.kernel.look(now, is_ending) else { return };
+        self.tally.add(Count::SoftnetDrops, news.softnet_drops);
+        self.tally.add(Count::ConntrackDrops, news.conntrack_drops);
+        if let Some((from, cause)) = news.doubt {
+            self.stalls.add(from, now, cause);
+        }
+    }
+
     /// While anything is under way, this machine asks itself too.
     fn tend_canaries(&mut self) {
         if self.inflight.is_idle() {
             return;
         }
-        let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
-        let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+        let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
+        let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
         for lane in lanes.iter_mut().flatten() {
             lane.tend_canary(&mut desk);
         }
@@ -247,8 +263,8 @@ impl Engine {
             }
             self.sent = begin;
             self.rate.add(now, taken);
-            let Engine { lanes, inflight, clocks, tally, instrument, touched, received, .. } = self;
-            let mut desk = Desk { inflight, clocks, tally, instrument, touched, received };
+            let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
+            let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
             for lane in lanes.iter_mut().flatten() {
                 lane.send(&mut desk);
             }

@@ -14,6 +14,7 @@ use super::departures::Departures;
 use super::doubt::Doubts;
 use super::drops::Drops;
 use super::inflight::InFlight;
+use super::kernel::Kernel;
 use super::keys::Keys;
 use super::socket::{Channel, SocketKind};
 use super::stamps::Clocks;
@@ -32,6 +33,7 @@ pub(super) struct Desk<'a> {
     /// How many packets were read.
     pub(super) received: &'a mut usize,
     pub(super) instrument: &'a Instrument,
+    pub(super) kernel: &'a mut Kernel,
 }
 
 pub(super) struct Lane {

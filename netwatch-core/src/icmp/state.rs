@@ -114,6 +114,9 @@ fn code(echo: Echo) -> u32 {
         Echo::Unknown(Cause::Stalled) => 20,
         Echo::Unknown(Cause::NoResult) => 21,
         Echo::Unknown(Cause::ProbeFailed) => 22,
+        Echo::Unknown(Cause::SoftnetDrops) => 23,
+        Echo::Unknown(Cause::NeighboursFull) => 24,
+        Echo::Unknown(Cause::ConntrackFull) => 25,
     }
 }
 
@@ -149,6 +152,9 @@ fn echo(code: u32, number: u32) -> Echo {
         19 => Echo::Unknown(Cause::NotSent),
         20 => Echo::Unknown(Cause::Stalled),
         22 => Echo::Unknown(Cause::ProbeFailed),
+        23 => Echo::Unknown(Cause::SoftnetDrops),
+        24 => Echo::Unknown(Cause::NeighboursFull),
+        25 => Echo::Unknown(Cause::ConntrackFull),
         _ => Echo::Unknown(Cause::NoResult),
     }
 }

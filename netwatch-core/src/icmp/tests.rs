@@ -139,6 +139,36 @@ async fn a_reply_across_a_step_of_the_wall_clock_counts() {
     }
 }
 
+#[tokio::test]
+async fn what_the_cpus_dropped_is_unknown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "000003e8 00000000 00000000\n").unwrap();
+    let path: &'static str = file.path().to_str().unwrap().to_owned().leak();
+    let probe = altered(|engine| engine.kernel = kernel::Kernel::told_by(path, clock::mono()));
+    let mut settings = quick(1);
+    settings.timeout = Duration::ZERO;
+    assert_eq!(probe.check(&check(0, "127.0.0.1", &settings)).await.lost(), 1, "as long as nothing was dropped");
+    std::fs::write(file.path(), "000003e9 00000005 00000000\n").unwrap();
+    let sample = probe.check(&check(0, "127.0.0.1", &settings)).await;
+    assert_eq!(sample.echoes, [Echo::Unknown(Cause::SoftnetDrops)].into_iter().collect());
+    assert_eq!(probe.counters().softnet_drops, 5);
+    assert_eq!(probe.check(&check(0, "127.0.0.1", &settings)).await.lost(), 1, "that is over");
+}
+
+#[tokio::test]
+async fn this_machine_tells_how_true_its_times_are() {
+    let probe = open();
+    assert_eq!(probe.accuracy().samples, 0);
+    let mut settings = quick(20);
+    settings.spacing = Duration::from_millis(40);
+    assert!(probe.check(&check(0, "127.0.0.1", &settings)).await.replies() > 10);
+    let (accuracy, counters) = (probe.accuracy(), probe.counters());
+    assert!(accuracy.samples > 5 && accuracy.p50 <= accuracy.p99, "{accuracy:?}");
+    assert!(accuracy.p99.is_some_and(|p99| p99 < Duration::from_millis(10)), "{accuracy:?}");
+    assert!(accuracy.canary_rtt.is_some_and(|rtt| rtt < Duration::from_millis(100)), "{accuracy:?}");
+    assert!(counters.sent <= 20 && counters.replies <= 20, "a canary is no echo of anybody: {counters:?}");
+}
+
 /// Ends the engine's thread as a panic would: in the middle of the checks, without a last word.
 #[tokio::test]
 async fn an_engine_that_ended_knows_nothing_of_any_check() {

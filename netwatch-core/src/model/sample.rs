@@ -139,6 +139,12 @@ pub enum Cause {
     SendFailed(i32),
     /// The receive buffer overflowed while the reply was due.
     ReceiveOverflow,
+    /// This machine dropped packets before any socket saw them, while the reply was due (`/proc/net/softnet_stat`).
+    SoftnetDrops,
+    /// This machine's neighbour table had no room (`net.ipv4.neigh.default.gc_thresh3`).
+    NeighboursFull,
+    /// This machine's conntrack table had no room (`net.netfilter.nf_conntrack_max`).
+    ConntrackFull,
     /// netwatch was late by more than it may be, and did not send.
     NotSent,
     /// netwatch stood still while the reply was due (stopped, suspended, starved).
@@ -165,6 +171,9 @@ impl Cause {
             Cause::TooLong => "too_long",
             Cause::SendFailed(_) => "send_failed",
             Cause::ReceiveOverflow => "receive_overflow",
+            Cause::SoftnetDrops => "softnet_drops",
+            Cause::NeighboursFull => "neighbours_full",
+            Cause::ConntrackFull => "conntrack_full",
             Cause::NotSent => "not_sent",
             Cause::Stalled => "stalled",
             Cause::NoResult => "no_result",

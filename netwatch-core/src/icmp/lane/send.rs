@@ -54,7 +54,7 @@ impl Lane {
                     let left = self.leaving.iter().skip(place).take(count).enumerate();
                     let fate = match (earlier, refusals) {
                         (Some(earlier), Some(now)) if earlier == now => Echo::Lost(Loss::NoReply),
-                        _ => Echo::Unknown(Cause::OutputRefused),
+                        _ => Echo::Unknown(desk.kernel.behind(Cause::OutputRefused, self.channel.family, after)),
                     };
                     let call = self.departures.call(before, after, count);
                     self.transmit.called(&call, stamped);
@@ -74,7 +74,8 @@ impl Lane {
                 Err(error) => {
                     self.transmit.failed(stamped);
                     if let Some((slot, ping)) = self.leaving.get(place) {
-                        desk.inflight.not_sent(*slot, *ping, after, cause_of(&error));
+                        let cause = desk.kernel.behind(cause_of(&error), self.channel.family, after);
+                        desk.inflight.not_sent(*slot, *ping, after, cause);
                         desk.touched.push(*slot);
                     }
                     desk.tally.add(Count::SendErrors, 1);
