@@ -313,6 +313,9 @@ impl Engine {
 
     /// Takes the check out of the slot if it has finished.
     fn finish(&mut self, slot: u32) -> bool {
+        if !self.inflight.is_finished(slot) {
+            return false;
+        }
         let Some(finished) = self.inflight.finish(slot) else { return false };
         self.timeouts.disarm(slot);
         self.batches.finished(finished.batch, finished.check, finished.sample);

@@ -86,6 +86,7 @@ impl InFlight {
     }
 
     /// When the next echo of the check in this slot is to leave; `None` if all have.
+    #[inline]
     pub(super) fn next_departure(&self, slot: u32) -> Option<Mono> {
         let (slot, manner) = self.live_slot(slot)?;
         (slot.begun < manner.pings).then(|| slot.planned(slot.begun, manner))
@@ -93,6 +94,7 @@ impl InFlight {
 
     /// Takes the next echo of the check in this slot, if that is the one planned for `planned`; and when the one after it is to
     /// leave.
+    #[inline]
     pub(super) fn depart(&mut self, index: u32, planned: Mono) -> Option<(Departure, Option<Mono>)> {
         let InFlight { slots, manners, .. } = self;
         let slot = slots.get_mut(index as usize).filter(|slot| slot.live)?;
@@ -108,6 +110,7 @@ impl InFlight {
     }
 
     /// The echo left at `sent`. `fate` is what it is if nothing comes: lost, or already doubtful.
+    #[inline]
     pub(super) fn sent(&mut self, index: u32, ping: u16, sent: Mono, fate: Echo) {
         let InFlight { slots, manners, .. } = self;
         let Some(slot) = slots.get_mut(index as usize) else { return };
@@ -125,6 +128,7 @@ impl InFlight {
     }
 
     /// When the first timeout of the check in this slot ends; `None` if no echo is waiting.
+    #[inline]
     pub(super) fn deadline(&self, slot: u32) -> Option<Mono> {
         let (slot, manner) = self.live_slot(slot)?;
         slot.sent_at(slot.oldest(), manner).map(|sent| sent.plus_nanos(manner.timeout))
@@ -155,6 +159,7 @@ impl InFlight {
 
     /// A reply that proved to be ours. `arrival` tells when it came, given when the echo was sent. One that seems late only
     /// because nobody knows when it came makes its echo doubtful.
+    #[inline]
     pub(super) fn answer(&mut self, stamp: Stamp, arrival: impl FnOnce(Mono) -> Arrival) -> Answer {
         let InFlight { slots, manners, .. } = self;
         let Some(slot) = slots.get_mut(stamp.key.slot() as usize) else { return Answer::Late };
@@ -211,6 +216,12 @@ impl InFlight {
         }
     }
 
+    /// Whether every echo of the check in this slot is settled.
+    #[inline]
+    pub(super) fn is_finished(&self, slot: u32) -> bool {
+        self.live_slot(slot).is_some_and(|(slot, manner)| slot.oldest() >= manner.pings)
+    }
+
     /// Takes the sample out of the slot if every echo of the check is settled.
     pub(super) fn finish(&mut self, index: u32) -> Option<Finished> {
         let InFlight { slots, manners, .. } = self;
@@ -233,6 +244,7 @@ impl InFlight {
         ours
     }
 
+    #[inline]
     fn live_slot(&self, index: u32) -> Option<(&Slot, &Manner)> {
         let slot = self.slots.get(index as usize).filter(|slot| slot.live)?;
         Some((slot, self.manners.get(slot.manner)?))

@@ -107,6 +107,7 @@ impl Slot {
         }
     }
 
+    #[inline]
     pub(super) fn address(&self) -> SocketAddr {
         match self.ip.to_ipv4_mapped() {
             Some(v4) => SocketAddr::V4(SocketAddrV4::new(v4, 0)),
@@ -118,6 +119,7 @@ impl Slot {
         self.ip.to_ipv4_mapped().is_none()
     }
 
+    #[inline]
     pub(super) fn key(&self, index: u32, ping: u16) -> EchoKey {
         EchoKey::new(self.flow.number(), index, self.first.wrapping_add(ping))
     }
@@ -139,10 +141,12 @@ impl Slot {
         false
     }
 
+    #[inline]
     pub(super) fn echo(&self, ping: u16) -> EchoState {
         self.packed(ping).state()
     }
 
+    #[inline]
     pub(super) fn set(&mut self, ping: u16, state: EchoState) {
         let states = match &mut self.states {
             States::Few(states) => &mut states[..],
@@ -153,21 +157,25 @@ impl Slot {
         }
     }
 
+    #[inline]
     pub(super) fn planned(&self, ping: u16, manner: &Manner) -> Mono {
         self.at.plus_nanos(manner.spacing.saturating_mul(u64::from(ping)))
     }
 
     /// When the echo was sent, if it still waits.
+    #[inline]
     pub(super) fn sent_at(&self, ping: u16, manner: &Manner) -> Option<Mono> {
         let late = self.packed(ping).late()?;
         Some(self.planned(ping, manner).plus_nanos(u64::from(late)))
     }
 
     /// The first echo without its result.
+    #[inline]
     pub(super) fn oldest(&self) -> u16 {
         self.oldest
     }
 
+    #[inline]
     pub(super) fn settle(&mut self, ping: u16, echo: Echo, at: Mono) {
         if self.packed(ping).is_done() {
             return;
@@ -180,6 +188,7 @@ impl Slot {
     }
 
     /// A reply came at this time.
+    #[inline]
     pub(super) fn replied(&mut self, at: Mono) {
         self.last_reply = if self.has_reply { self.last_reply.max(at) } else { at };
         self.has_reply = true;
@@ -224,6 +233,7 @@ impl Slot {
         Sample::new(self.target, self.at, self.ended, echoes).with_last_reply(last_reply)
     }
 
+    #[inline]
     fn packed(&self, ping: u16) -> Packed {
         let states = match &self.states {
             States::Few(states) => &states[..],

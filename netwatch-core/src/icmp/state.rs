@@ -38,6 +38,7 @@ const UNIT: u64 = 100;
 impl Packed {
     pub(super) const PLANNED: Packed = Packed(0);
 
+    #[inline]
     pub(super) fn new(state: EchoState) -> Packed {
         Packed(match state {
             EchoState::Planned => 0,
@@ -50,6 +51,7 @@ impl Packed {
         })
     }
 
+    #[inline]
     pub(super) fn state(self) -> EchoState {
         let Packed(bits) = self;
         if bits & REPLY != 0 {
@@ -68,16 +70,19 @@ impl Packed {
     }
 
     /// How late it was sent, in nanoseconds, if it waits.
+    #[inline]
     pub(super) fn late(self) -> Option<u32> {
         (self.0 & (REPLY | WAITING) == WAITING).then_some((self.0 & LATEST) << LATE_SHIFT)
     }
 
     /// Whether it is settled.
+    #[inline]
     pub(super) fn is_done(self) -> bool {
         self.0 & REPLY != 0 || self.0 & (WAITING | SETTLED) == SETTLED
     }
 
     /// Whether it was answered.
+    #[inline]
     pub(super) fn is_reply(self) -> bool {
         self.0 & REPLY != 0
     }
