@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use netwatch_core::{
     BuildError, DirLock, Family, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono,
-    Netwatch, Notifier, OpenError, Plan, Probe, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError,
-    Words,
+    Netwatch, Notifier, OpenError, Plan, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
 };
 use netwatch_http::Dashboard;
 use tokio::net::{TcpListener, UnixListener};
