@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use netwatch_core::{
     BuildError, DirLock, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono, Netwatch,
-    Notifier, OpenError, Probe, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
+    Notifier, OpenError, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
 };
 use netwatch_http::Dashboard;
 use tokio::net::{TcpListener, UnixListener};
@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) address: SocketAddr,
     /// Where the command line asks.
     pub(crate) socket: UnixListener,
+    /// What asks the devices.
+    pub(crate) engine: Arc<IcmpProbe>,
 }
 
 /// Opens everything, in the order in which it is likely to fail; what was opened is closed again if a later step
@@ -64,7 +66,7 @@ pub(crate) struct Parts {
 /// # Errors
 /// When any of it cannot be had; each error says what to do.
 pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts, StartError> {
-    let probe = icmp()?;
+    let engine = Arc::new(IcmpProbe::open(IcmpOptions::default())?);
     create(data_dir)?;
     let lock = DirLock::take(data_dir)?;
     // Whoever holds the lock may replace the socket of a daemon that is gone.
@@ -81,7 +83,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
     let names: Vec<Arc<str>> = plan.notifiers.iter().map(|policy| Arc::clone(&policy.name)).collect();
     let mut builder = Netwatch::builder(plan, Box::new(journal))
-        .probe("icmp", probe)
+        .probe("icmp", engine.clone())
         .sink("text files", Arc::new(TextFiles::new(data_dir.to_owned())))
         .sink("page", Arc::new(dashboard.clone()))
         .render(Arc::new(words));
@@ -92,15 +94,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let netwatch = builder.build()?;
     let path = data_dir.join(SOCKET);
     let socket = local_socket(&path).map_err(|source| StartError::Socket { path, source })?;
-    Ok(Parts { netwatch, dashboard, page, address: bound, socket })
-}
-
-/// The ICMP engine.
-///
-/// # Errors
-/// When no socket for it can be opened; the error says what to permit.
-pub(crate) fn icmp() -> Result<Arc<dyn Probe>, OpenError> {
-    Ok(Arc::new(IcmpProbe::open(IcmpOptions::default())?))
+    Ok(Parts { netwatch, dashboard, page, address: bound, socket, engine })
 }
 
 /// The monotonic clock as the probes count it.

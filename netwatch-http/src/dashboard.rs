@@ -53,21 +53,14 @@ struct Live {
     last_tick: Option<Instant>,
     /// The snapshot as encoded since the last message: a thousand who reconnect at once share it.
     snapshot: Option<Bytes>,
-    dropped_samples: Option<u64>,
 }
 
 impl Dashboard {
     /// A dashboard that has been told nothing yet.
     pub fn new() -> Dashboard {
-        let live =
-            Live { model: Model::default(), anchor: None, last_tick: None, snapshot: None, dropped_samples: None };
+        let live = Live { model: Model::default(), anchor: None, last_tick: None, snapshot: None };
         let messages = broadcast::Sender::new(BACKLOG);
         Dashboard { shared: Arc::new(Shared { live: Mutex::new(live), messages, born: Instant::now() }) }
-    }
-
-    /// Tells `/healthz` how many samples were kept from sinks that did not keep up, since the start.
-    pub fn set_dropped_samples(&self, total: u64) {
-        self.lock().dropped_samples = Some(total);
     }
 
     /// Sends changes and ticks to those who listen to `/api/v1/events`; never ends.
@@ -86,13 +79,7 @@ impl Dashboard {
     pub(crate) fn read<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
         let live = self.lock();
         let now = self.now(&live);
-        look(&View {
-            model: &live.model,
-            now,
-            stale: self.is_stale(&live, now),
-            uptime: self.shared.born.elapsed(),
-            dropped_samples: live.dropped_samples,
-        })
+        look(&View { model: &live.model, now, stale: self.is_stale(&live, now), uptime: self.shared.born.elapsed() })
     }
 
     /// A snapshot to begin with, and everything that is sent after it.
@@ -200,7 +187,6 @@ pub(crate) struct View<'a> {
     pub(crate) now: Now,
     pub(crate) stale: bool,
     pub(crate) uptime: Duration,
-    pub(crate) dropped_samples: Option<u64>,
 }
 
 /// One server-sent event (HTML Living Standard, 9.2.6).
