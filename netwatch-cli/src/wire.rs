@@ -57,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) address: SocketAddr,
     /// Where the command line asks.
     pub(crate) socket: UnixListener,
+    /// What asks the devices.
+    pub(crate) engine: Arc<IcmpProbe>,
 }
 
 /// Opens everything, in the order in which it is likely to fail; what was opened is closed again if a later step
@@ -66,7 +68,7 @@ pub(crate) struct Parts {
 /// # Errors
 /// When any of it cannot be had; each error says what to do.
 pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts, StartError> {
-    let probe = icmp(&config.plan)?;
+    let engine = icmp(&config.plan)?;
     create(data_dir)?;
     let lock = DirLock::take(data_dir)?;
     // Whoever holds the lock may replace the socket of a daemon that is gone.
@@ -76,7 +78,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let bound = page.local_addr().map_err(unserved)?;
     let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
     let dashboard = Dashboard::new();
-    dashboard.set_engine(figures::of(&probe));
+    dashboard.set_engine(figures::of(&engine));
     let targets = std::mem::take(&mut config.plan.targets);
     let mut plan = config.plan.clone();
     plan.targets = targets;
@@ -84,7 +86,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
     let names: Vec<Arc<str>> = plan.notifiers.iter().map(|policy| Arc::clone(&policy.name)).collect();
     let mut builder = Netwatch::builder(plan, Box::new(journal))
-        .probe("icmp", probe)
+        .probe("icmp", engine.clone())
         .sink("text files", Arc::new(TextFiles::new(data_dir.to_owned())))
         .sink("page", Arc::new(dashboard.clone()))
         .render(Arc::new(words));
@@ -95,7 +97,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let netwatch = builder.build()?;
     let path = data_dir.join(SOCKET);
     let socket = local_socket(&path).map_err(|source| StartError::Socket { path, source })?;
-    Ok(Parts { netwatch, dashboard, page, address: bound, socket })
+    Ok(Parts { netwatch, dashboard, page, address: bound, socket, engine })
 }
 
 /// The ICMP engine, with buffers for this plan.

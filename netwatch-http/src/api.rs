@@ -148,7 +148,7 @@ async fn health(State(site): State<Site>) -> Response<AnyBody> {
                 last_sample_age: view.model.last_sample.map(age),
                 targets: view.model.len(),
                 paths: dto::paths(view.model),
-                dropped_samples: view.dropped_samples,
+                dropped_samples: view.model.dropped_samples(),
                 icmp: view.engine(),
             },
         )

@@ -58,27 +58,14 @@ struct Live {
     last_tick: Option<Instant>,
     /// The snapshot as encoded since the last message: a thousand who reconnect at once share it.
     snapshot: Option<Bytes>,
-    dropped_samples: Option<u64>,
 }
 
 impl Dashboard {
     /// A dashboard that has been told nothing yet.
     pub fn new() -> Dashboard {
-        let live = Live {
-            model: Model::default(),
-            engine: None,
-            anchor: None,
-            last_tick: None,
-            snapshot: None,
-            dropped_samples: None,
-        };
+        let live = Live { model: Model::default(), engine: None, anchor: None, last_tick: None, snapshot: None };
         let messages = broadcast::Sender::new(BACKLOG);
         Dashboard { shared: Arc::new(Shared { live: Mutex::new(live), messages, born: Instant::now() }) }
-    }
-
-    /// Tells `/healthz` how many samples were kept from sinks that did not keep up, since the start.
-    pub fn set_dropped_samples(&self, total: u64) {
-        self.lock().dropped_samples = Some(total);
     }
 
     /// Gives `/healthz` the figures of the engine that asks the devices, as its object `icmp`: `figures` is called for each
@@ -108,7 +95,6 @@ impl Dashboard {
             now,
             stale: self.is_stale(&live, now),
             uptime: self.shared.born.elapsed(),
-            dropped_samples: live.dropped_samples,
             engine: live.engine.as_ref(),
         })
     }
@@ -218,7 +204,6 @@ pub(crate) struct View<'a> {
     pub(crate) now: Now,
     pub(crate) stale: bool,
     pub(crate) uptime: Duration,
-    pub(crate) dropped_samples: Option<u64>,
     engine: Option<&'a Figures>,
 }
 

@@ -117,6 +117,8 @@ pub(crate) struct Model {
     /// When a check was last reported.
     pub(crate) last_sample: Option<Now>,
     pub(crate) started: bool,
+    /// How many samples were kept from each sink that did not keep up.
+    dropped: BTreeMap<&'static str, u64>,
     /// How many targets have each status, in the order of [`Status::ALL`].
     counts: [usize; Status::ALL.len()],
     /// The places of the targets, in the order of their names.
@@ -219,6 +221,9 @@ impl Model {
                     let members = plan.targets.iter().enumerate().filter(|(_, target)| target.group == Some(*group));
                     members.for_each(|(at, _)| self.mark_changed(at));
                 }
+                Event::SamplesDropped { sink, total } => {
+                    self.dropped.insert(sink, *total);
+                }
                 Event::Journal { failing_since, error } => {
                     self.journal = JournalState { failing_since: *failing_since, error: error.clone() };
                     self.news.paths = true;
@@ -255,6 +260,11 @@ impl Model {
     /// The target of this name.
     pub(crate) fn row(&self, name: &str) -> Option<Row<'_>> {
         self.row_at(self.place(name)?)
+    }
+
+    /// How many samples were kept from sinks that did not keep up; `None` before the start.
+    pub(crate) fn dropped_samples(&self) -> Option<u64> {
+        self.started.then(|| self.dropped.values().fold(0, |sum: u64, total| sum.saturating_add(*total)))
     }
 
     /// How many targets have each status.

@@ -223,11 +223,12 @@ async fn silence_of_the_teller_is_shown_and_fails_the_health_check() {
     let health = served.get("/healthz").await;
     assert_eq!((health.status.as_u16(), &health.json()["status"]), (200, &json!("ok")));
     assert!(health.json()["last_sample_age"].as_f64().unwrap() < 2.0);
-    assert_eq!(health.json()["dropped_samples"], Value::Null, "nobody has counted them");
+    assert_eq!(health.json()["dropped_samples"], json!(0));
     assert_eq!(health.json()["icmp"], Value::Null, "nobody tells of an engine");
     world.dashboard.set_engine(|| vec![("sent", Some(9)), ("rtt_error_p99_us", None)]);
     assert_eq!(served.get("/healthz").await.json()["icmp"], json!({ "sent": 9, "rtt_error_p99_us": null }));
-    world.dashboard.set_dropped_samples(7);
+    let dropped = |sink, total| Event::SamplesDropped { sink, total };
+    world.dashboard.events(&[dropped("files", 2), dropped("page", 3), dropped("files", 4)]).await;
     assert_eq!(served.get("/healthz").await.json()["dropped_samples"], json!(7));
     let mut events = served.events().await;
     let begun = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use netwatch_core::RunError;
 use netwatch_http::{ServeError, serve_tcp, serve_unix};
@@ -26,7 +27,12 @@ enum Failure {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("the ICMP engine stopped, which is a defect in netwatch; what was known is saved: start netwatch again")]
+    Engine,
 }
+
+/// How often the engine is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT; a second one ends it at once.
 pub(crate) fn run(common: &Common) -> Exit {
@@ -64,11 +70,13 @@ async fn watch_until_told(config: &mut Config, data_dir: &Path) -> Result<(), Fa
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
     let targets = config.plan.targets.len();
-    let Parts { netwatch, dashboard, page, address, socket } = wire::start(config, data_dir).await?;
+    let Parts { netwatch, dashboard, page, address, socket, engine } = wire::start(config, data_dir).await?;
     say(&banner(config, targets, address, data_dir));
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(keep_on(hangup));
-    tokio::spawn(obey(terminate, interrupt, stop));
+    tokio::spawn(obey(terminate, interrupt, stop.clone()));
+    let watched = engine.clone();
+    tokio::spawn(end_with(move || watched.is_alive(), stop));
     let page = tokio::spawn(serve_tcp(page, dashboard.clone(), told(stopped.clone())));
     let local = tokio::spawn(serve_unix(socket, dashboard, told(stopped.clone())));
     let ended = netwatch.run(told(stopped)).await;
@@ -76,7 +84,17 @@ async fn watch_until_told(config: &mut Config, data_dir: &Path) -> Result<(), Fa
         finish(server).await;
     }
     let _ = std::fs::remove_file(data_dir.join(wire::SOCKET));
-    Ok(ended?)
+    ended?;
+    if engine.is_alive() { Ok(()) } else { Err(Failure::Engine) }
+}
+
+/// Ends netwatch when the engine is gone: one that can ask nobody would watch over nothing, and look alive.
+async fn end_with(is_alive: impl Fn() -> bool, stop: watch::Sender<bool>) {
+    while is_alive() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tracing::error!("the ICMP engine stopped; ending, with everything saved");
+    let _ = stop.send(true);
 }
 
 /// Ends when netwatch is to end.
@@ -165,6 +183,16 @@ fn log_to_stderr(common: &Common) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn netwatch_ends_when_the_engine_is_gone() {
+        let (stop, stopped) = watch::channel(false);
+        let looks = std::sync::atomic::AtomicUsize::new(0);
+        let is_alive = move || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 1;
+        tokio::spawn(end_with(is_alive, stop));
+        assert!(!*stopped.borrow(), "it lives at first");
+        tokio::time::timeout(LOOK * 10, told(stopped)).await.unwrap();
+    }
 
     #[test]
     fn the_banner_says_where_to_look() {

@@ -186,6 +186,13 @@ pub enum Event {
         /// Whether it is.
         suspected: bool,
     },
+    /// A sink did not keep up, and samples were kept from it. Told once a minute at most while it goes on.
+    SamplesDropped {
+        /// The sink, by name.
+        sink: &'static str,
+        /// How many since the start.
+        total: u64,
+    },
     /// Something that a person should read in the error log.
     Trouble {
         /// When.

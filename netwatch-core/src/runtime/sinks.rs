@@ -38,7 +38,9 @@ struct Sink {
     name: &'static str,
     queue: UnboundedSender<Item>,
     counters: Arc<Counters>,
+    /// Samples kept from it since that was last said, and before.
     dropped: u64,
+    dropped_before: u64,
     panics: u64,
     complained: Option<Mono>,
 }
@@ -60,7 +62,7 @@ impl Sinks {
             let (queue, items) = unbounded_channel();
             let counters = Arc::new(Counters::default());
             tasks.spawn(serve(name, sink, items, counters.clone()));
-            Sink { name, queue, counters, dropped: 0, panics: 0, complained: None }
+            Sink { name, queue, counters, dropped: 0, dropped_before: 0, panics: 0, complained: None }
         });
         let sinks = sinks.collect();
         Sinks { sinks, tasks, backlog, transitions: Vec::new(), events: Vec::new() }
@@ -115,19 +117,22 @@ impl Sinks {
             if quiet || (sink.dropped == 0 && panics == sink.panics) {
                 continue;
             }
-            if sink.dropped > 0 {
-                complaints.push(format!(
-                    "the sink {:?} does not keep up: {} samples were kept from it",
-                    sink.name, sink.dropped
-                ));
-            }
+            let mut complain = |message| {
+                complaints.push(Event::Trouble { at: now.wall, component: "sinks", message });
+            };
             if panics > sink.panics {
-                complaints.push(format!("the sink {:?} panicked; this is a defect in it", sink.name));
+                complain(format!("the sink {:?} panicked; this is a defect in it", sink.name));
+            }
+            if sink.dropped > 0 {
+                let (name, dropped) = (sink.name, sink.dropped);
+                complain(format!("the sink {name:?} does not keep up: {dropped} samples were kept from it"));
+                sink.dropped_before = sink.dropped_before.saturating_add(dropped);
+                complaints.push(Event::SamplesDropped { sink: name, total: sink.dropped_before });
             }
             (sink.dropped, sink.panics, sink.complained) = (0, panics, Some(now.mono));
         }
-        for message in complaints {
-            self.event(Event::Trouble { at: now.wall, component: "sinks", message });
+        for complaint in complaints {
+            self.event(complaint);
         }
     }
 
@@ -258,8 +263,11 @@ mod tests {
 
         async fn events(&self, events: &[Event]) {
             for event in events {
-                let Event::Trouble { message, .. } = event else { continue };
-                self.note(message.clone()).await;
+                match event {
+                    Event::Trouble { message, .. } => self.note(message.clone()).await,
+                    Event::SamplesDropped { sink, total } => self.note(format!("{sink}: {total}")).await,
+                    _ => {}
+                }
             }
         }
     }
@@ -282,7 +290,7 @@ mod tests {
         slow.0.add_permits(100);
         sinks.stop().await;
         let complaint = "the sink \"slow\" does not keep up: 2 samples were kept from it";
-        let expected = ["start", "4 samples", "1", "2 transitions", "2", "1 samples", complaint];
+        let expected = ["start", "4 samples", "1", "2 transitions", "2", "1 samples", complaint, "slow: 2"];
         assert_eq!(*slow.1.lock().unwrap(), expected);
     }
 
