@@ -161,7 +161,7 @@ fn an_outage_starts_no_trial() {
     let mut lab = Lab::new(50, 5);
     for _ in 0..600 {
         // Down for half of the time, and going down and coming back in the middle of checks.
-        lab.interval(&mut |at| (at as u64 / 137) % 2 == 0);
+        lab.interval(&mut |at| (at as u64 / 137).is_multiple_of(2));
         assert_eq!(lab.sent, 250, "asked as the plan says");
     }
     assert_eq!(lab.found, []);
