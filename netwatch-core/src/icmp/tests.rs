@@ -148,14 +148,17 @@ async fn what_the_cpus_dropped_is_unknown() {
     std::fs::write(file.path(), "000003e8 00000000 00000000\n").unwrap();
     let path: &'static str = file.path().to_str().unwrap().to_owned().leak();
     let probe = altered(|engine| engine.kernel = kernel::Kernel::told_by(path, clock::mono()));
-    let mut settings = quick(1);
-    settings.timeout = Duration::ZERO;
-    assert_eq!(probe.check(&check(0, "127.0.0.1", &settings)).await.lost(), 1, "as long as nothing was dropped");
+    let mut settings = quick(5);
+    (settings.spacing, settings.timeout) = (Duration::ZERO, Duration::ZERO);
+    let dropped = Echo::Unknown(Cause::SoftnetDrops);
+    let before = probe.check(&check(0, "127.0.0.1", &settings)).await;
+    assert!(before.echoes.iter().all(|echo| echo != dropped), "nothing was dropped yet: {before:?}");
     std::fs::write(file.path(), "000003e9 00000005 00000000\n").unwrap();
-    let sample = probe.check(&check(0, "127.0.0.1", &settings)).await;
-    assert_eq!(sample.echoes, [Echo::Unknown(Cause::SoftnetDrops)].into_iter().collect());
+    let during = probe.check(&check(0, "127.0.0.1", &settings)).await;
+    assert!(during.echoes.iter().any(|echo| echo == dropped), "{during:?}");
     assert_eq!(probe.counters().softnet_drops, 5);
-    assert_eq!(probe.check(&check(0, "127.0.0.1", &settings)).await.lost(), 1, "that is over");
+    let after = probe.check(&check(0, "127.0.0.1", &settings)).await;
+    assert!(after.echoes.iter().all(|echo| echo != dropped), "that is over: {after:?}");
 }
 
 #[tokio::test]
@@ -211,7 +214,9 @@ async fn a_reply_after_the_timeout_does_not_count() {
     let mut settings = quick(2);
     settings.timeout = Duration::ZERO;
     let sample = probe.check(&check(0, "127.0.0.1", &settings)).await;
-    assert_eq!(sample.echoes, [Echo::Lost(Loss::NoReply); 2].into_iter().collect());
+    // Where its call was interrupted nobody knows how late the reply is.
+    let fates = [Echo::Lost(Loss::NoReply), Echo::Unknown(Cause::Stalled)];
+    assert!(sample.echoes.len() == 2 && sample.echoes.iter().all(|echo| fates.contains(&echo)), "{sample:?}");
     let counters = probe.counters();
     assert_eq!((counters.replies, counters.late), (0, 2), "{counters:?}");
     assert_eq!(sample.last_reply, None::<Mono>);

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 const NOISE: Duration = Duration::from_micros(20);
 /// The correction is the median of so many samples, and found again after so many new ones.
 const SAMPLES: usize = 64;
-const REFRESH: usize = 16;
+const REFRESH: usize = 8;
 /// Samples that lie further apart (from the 25th to the 75th of 100) say nothing of the next packet.
 const STABLE: i64 = 20_000;
 /// The way to the driver takes no longer, whatever the samples say.
