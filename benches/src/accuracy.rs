@@ -24,8 +24,8 @@ pub(crate) struct Found {
     pub(crate) late: Vec<i64>,
     /// Requests in the busiest millisecond, over the mean.
     pub(crate) busiest: f64,
-    /// Echoes asked for, lost in the engine's opinion, and unknown.
-    pub(crate) fates: [usize; 3],
+    /// Echoes asked for, lost in the engine's opinion, unknown, and answered without an RTT.
+    pub(crate) fates: [usize; 4],
     /// Replies that the capture saw to echoes that the engine calls lost.
     pub(crate) false_losses: usize,
     /// Packets that the capture missed: more than none, and the run is worth nothing.
@@ -59,7 +59,7 @@ pub(crate) fn look(lab: &Lab, rate: u64, laps: u32, is_loaded: bool) -> Found {
 }
 
 fn compare(addresses: &[std::net::IpAddr], samples: &[Sample], captured: &Captured, clocks: i64) -> Found {
-    let (mut errors, mut late, mut fates, mut false_losses) = (Vec::new(), Vec::new(), [0; 3], 0);
+    let (mut errors, mut late, mut fates, mut false_losses) = (Vec::new(), Vec::new(), [0; 4], 0);
     let spacing = 1_000_000_000;
     for of_one in samples.chunk_by(|a, b| a.target == b.target) {
         let Some(address) = of_one.first().and_then(|sample| addresses.get(sample.target.index())) else { continue };
@@ -69,7 +69,7 @@ fn compare(addresses: &[std::net::IpAddr], samples: &[Sample], captured: &Captur
         });
         let sent: Vec<(i64, Echo)> = echoes.inspect(|(_, echo)| count(&mut fates, *echo)).filter(was_sent).collect();
         let rtt = |(_, echo): &(i64, Echo)| match echo {
-            Echo::Reply(rtt) => Some(rtt.as_duration()),
+            Echo::Reply(rtt) if rtt.is_measured() => Some(rtt.as_duration()),
             _ => None,
         };
         let rtts: Vec<Option<Duration>> = sent.iter().map(rtt).collect();
@@ -85,10 +85,11 @@ fn compare(addresses: &[std::net::IpAddr], samples: &[Sample], captured: &Captur
     Found { errors, late, busiest, fates, false_losses, missed: captured.missed }
 }
 
-fn count(fates: &mut [usize; 3], echo: Echo) {
+fn count(fates: &mut [usize; 4], echo: Echo) {
     fates[0] += 1;
     fates[1] += usize::from(matches!(echo, Echo::Lost(_)));
     fates[2] += usize::from(matches!(echo, Echo::Unknown(_)));
+    fates[3] += usize::from(matches!(echo, Echo::Reply(rtt) if !rtt.is_measured()));
 }
 
 fn was_sent((_, echo): &(i64, Echo)) -> bool {
@@ -127,11 +128,12 @@ pub(crate) fn measure(rates: &[u64], laps: u32, common: &Common) {
         "lost",
         "false loss",
         "unknown",
+        "without an RTT",
     ];
     let mut report = Report::new("accuracy", &head);
     for (rate, is_loaded) in rates.iter().flat_map(|rate| [(*rate, false), (*rate, true)]) {
         let [mut p50, mut p99, mut p999, mut late, mut busy] = [const { Series::new() }; 5];
-        let (mut fates, mut false_losses) = ([0; 3], 0);
+        let (mut fates, mut false_losses) = ([0; 4], 0);
         for _ in 0..common.runs {
             let found = look(&lab, rate, laps, is_loaded);
             assert_eq!(found.missed, 0, "the capture missed packets: nothing can be said");
@@ -140,7 +142,7 @@ pub(crate) fn measure(rates: &[u64], laps: u32, common: &Common) {
             p999.push(micros(&found.errors, 0.999));
             late.push(micros(&found.late, 0.99));
             busy.push(found.busiest);
-            (0..3).for_each(|kind| fates[kind] += found.fates[kind]);
+            (0..4).for_each(|kind| fates[kind] += found.fates[kind]);
             false_losses += found.false_losses;
             eprintln!("{rate}/s loaded {is_loaded}: p50 {p50} p99 {p99} p99.9 {p999} late {late}");
         }
@@ -156,6 +158,7 @@ pub(crate) fn measure(rates: &[u64], laps: u32, common: &Common) {
             fates[1].to_string(),
             false_losses.to_string(),
             fates[2].to_string(),
+            fates[3].to_string(),
         ]);
     }
     report.remark(format!(
