@@ -31,6 +31,8 @@ use crate::model::{Cause, Mono, Sample};
 const GRACE: Duration = Duration::from_millis(10);
 /// The longest sleep while an echo is under way: an interruption is noticed within this and the next.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+/// How often a family is read of which nobody is asked.
+const REST: Duration = Duration::from_millis(20);
 /// The longest that sending goes on before timeouts and what was handed over have their turn.
 const LONGEST_TURN: Duration = Duration::from_millis(5);
 
@@ -56,6 +58,8 @@ pub(super) struct Engine {
     sent: Mono,
     /// Packets read since the last sleep.
     received: usize,
+    /// Whether the last sleep would have ended with a reply.
+    has_listened: bool,
 }
 
 impl Engine {
@@ -85,6 +89,7 @@ impl Engine {
             rate: Rate::new(reading.after),
             sent: Mono::ZERO,
             received: 0,
+            has_listened: true,
         }
     }
 
@@ -175,13 +180,19 @@ impl Engine {
         }
     }
 
-    /// Judges all that has arrived; `false` if there may be more.
+    /// Judges all that has arrived; `false` if there may be more. Where nothing is under way nothing can be missed, and it is
+    /// enough to look now and then.
     fn receive(&mut self) -> bool {
+        let (now, is_busy, has_listened) = (clock::mono(), self.inflight.is_busy(), self.has_listened);
         let Engine { lanes, inflight, clocks, tally, instrument, kernel, touched, received, .. } = self;
         let mut desk = Desk { inflight, clocks, tally, instrument, kernel, touched, received };
         let mut is_all = true;
-        for lane in lanes.iter_mut().flatten() {
-            is_all &= lane.receive(&mut desk);
+        for (lane, is_busy) in lanes.iter_mut().zip(is_busy) {
+            if let Some(lane) = lane
+                && (is_busy || has_listened || now.since(lane.read()) >= REST)
+            {
+                is_all &= lane.receive(now, &mut desk);
+            }
         }
         // What has arrived brings no timeout nearer.
         while let Some(slot) = self.touched.pop() {
@@ -330,6 +341,7 @@ impl Engine {
         let (inflight, is_busy) = (&self.inflight, !self.inflight.is_idle());
         let next = self.pacer.next(now, |slot| inflight.next_departure(slot));
         let listens = !is_busy || tempo::listens(pps, received);
+        self.has_listened = listens;
         let patience = if listens { Duration::ZERO } else { tempo::patience(pps, received) };
         let longest = if listens { LONGEST_SLEEP } else { patience.min(LONGEST_SLEEP) };
         let wakes = [

@@ -29,7 +29,8 @@ pub(super) struct InFlight {
     homes: Vec<u32>,
     /// Spare slots, the longest unused first.
     spare: VecDeque<u32>,
-    live: usize,
+    /// Checks under way: over IPv4, over IPv6.
+    live: [usize; 2],
     seed: u32,
 }
 
@@ -64,14 +65,19 @@ impl InFlight {
             manners: Manners::default(),
             homes: Vec::new(),
             spare: VecDeque::new(),
-            live: 0,
+            live: [0; 2],
             seed,
         }
     }
 
     /// Whether any check is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.live == 0
+        self.live == [0; 2]
+    }
+
+    /// Whether any check is under way over IPv4, and over IPv6.
+    pub(super) fn is_busy(&self) -> [bool; 2] {
+        self.live.map(|checks| checks > 0)
     }
 
     /// Gives the check a slot; `None` if a million checks are under way.
@@ -81,7 +87,9 @@ impl InFlight {
         let manner = self.manners.hold(ask.manner);
         self.manners.release(slot.manner);
         slot.begin(ask, batch, manner, ask.manner.pings);
-        self.live += 1;
+        if let Some(live) = self.live.get_mut(usize::from(slot.is_v6())) {
+            *live += 1;
+        }
         Some(index)
     }
 
@@ -253,7 +261,9 @@ impl InFlight {
     fn release(&mut self, index: u32) {
         let Some(slot) = self.slots.get_mut(index as usize) else { return };
         slot.live = false;
-        self.live -= 1;
+        if let Some(live) = self.live.get_mut(usize::from(slot.is_v6())) {
+            *live = live.saturating_sub(1);
+        }
         if slot.is_spare {
             self.spare.push_back(index);
         }

@@ -21,7 +21,7 @@ use super::socket::{Channel, SocketKind};
 use super::stamps::Clocks;
 use super::sys::{BATCH, Ingoing, Outgoing};
 use super::transmit::Transmit;
-use crate::model::{Cause, Mono};
+use crate::model::{Cause, Family, Mono};
 
 /// What the lanes share.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(super) struct Lane {
     canary: Canary,
     drops: Drops,
     looked: Mono,
+    /// When it was last looked for replies.
+    read: Mono,
     /// When the receive buffer overflowed, and when there was no room for what was to be sent.
     pub(super) overflows: Doubts,
 }
@@ -61,6 +63,7 @@ impl Lane {
             SocketKind::Raw => Keys::raw(veil),
             SocketKind::Ping => Keys::ping(channel.ident, veil as u16),
         };
+        let is_raw_v4 = channel.kind == SocketKind::Raw && channel.family == Family::V4;
         Lane {
             departures: Departures::new(),
             transmit: Transmit::default(),
@@ -72,8 +75,9 @@ impl Lane {
             outgoing: Outgoing::with_tail(filler.bytes().into()),
             filler,
             leaving: Vec::with_capacity(BATCH),
-            ingoing: Ingoing::new(),
+            ingoing: Ingoing::new(!is_raw_v4),
             looked: now,
+            read: now,
             overflows: Doubts::default(),
         }
     }
@@ -93,6 +97,11 @@ impl Lane {
             }
         }
         self.looked = now;
+    }
+
+    /// When it was last looked for replies.
+    pub(super) fn read(&self) -> Mono {
+        self.read
     }
 
     pub(super) fn looked(&self) -> Mono {

@@ -180,10 +180,15 @@ pub(super) struct Ingoing {
     control: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Whether it is told who sent a packet.
+    is_named: bool,
+    /// How many headers, from the first on, the kernel may have written to since they were made ready.
+    used: usize,
     received: usize,
 }
 
-// SAFETY: the pointers in `vectors` and `headers` are set anew before each call that follows them, and nothing else does.
+// SAFETY: the pointers in `vectors` and `headers` lead to the boxed buffers beside them, which never move, and are followed only in
+// calls that hold all of it exclusively.
 unsafe impl Send for Ingoing {}
 
 /// Control messages; the kernel wants them aligned like `cmsghdr`.
@@ -220,13 +225,16 @@ impl Packet<'_> {
 }
 
 impl Ingoing {
-    pub(super) fn new() -> Ingoing {
+    /// `is_named`: each packet comes with its source; a raw IPv4 packet bears it in itself.
+    pub(super) fn new(is_named: bool) -> Ingoing {
         Ingoing {
             names: vec![[0; NAME]; BATCH].into(),
             data: vec![[0; MESSAGE]; BATCH].into(),
             control: vec![Control([0; CONTROL]); BATCH].into(),
             vectors: vec![NO_VECTOR; BATCH].into(),
             headers: vec![NO_HEADER; BATCH].into(),
+            is_named,
+            used: BATCH,
             received: 0,
         }
     }
@@ -234,11 +242,14 @@ impl Ingoing {
     /// Receives what is there, without waiting, from the socket or from its error queue; how many packets.
     pub(super) fn receive(&mut self, fd: BorrowedFd<'_>, error_queue: bool) -> io::Result<usize> {
         self.received = 0;
-        let buffers = self.names.iter_mut().zip(&mut self.data).zip(&mut self.control);
+        let used = std::mem::replace(&mut self.used, BATCH);
+        let buffers = self.names.iter_mut().zip(&mut self.data).zip(&mut self.control).take(used);
         for ((((name, data), control), vector), header) in buffers.zip(&mut self.vectors).zip(&mut self.headers) {
             *vector = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: MESSAGE };
-            header.msg_hdr.msg_name = name.as_mut_ptr().cast();
-            header.msg_hdr.msg_namelen = NAME as libc::socklen_t;
+            if self.is_named {
+                header.msg_hdr.msg_name = name.as_mut_ptr().cast();
+                header.msg_hdr.msg_namelen = NAME as libc::socklen_t;
+            }
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
@@ -258,6 +269,8 @@ impl Ingoing {
                 },
             }
         };
+        // It writes to the headers of what it hands over, and to the one it found nothing for.
+        self.used = received.saturating_add(1).min(BATCH);
         self.received = received;
         Ok(received)
     }

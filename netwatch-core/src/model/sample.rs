@@ -388,7 +388,7 @@ mod tests {
             let allowed = Duration::from_micros(10).max(exact.as_duration() / 100);
             assert!(error <= allowed, "{exact:?} became {kept:?}");
             assert_eq!(kept.quantised(), kept, "quantising twice changes nothing");
-            let next = Rtt(units + units / 50 + 101);
+            let next = Rtt(units + units / 50 + 151);
             assert!(exact.code() < next.code(), "codes are in the order of the RTTs");
             units = units + units / 7 + 1;
         }

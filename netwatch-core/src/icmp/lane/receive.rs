@@ -23,7 +23,8 @@ const ORIGIN_ICMP6: u8 = 3;
 
 impl Lane {
     /// Judges what has arrived; `false` if there may be more.
-    pub(in crate::icmp) fn receive(&mut self, desk: &mut Desk<'_>) -> bool {
+    pub(in crate::icmp) fn receive(&mut self, now: Mono, desk: &mut Desk<'_>) -> bool {
+        self.read = now;
         if self.channel.kind == SocketKind::Ping {
             self.receive_errors(desk);
         }
