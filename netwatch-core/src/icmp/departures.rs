@@ -91,12 +91,13 @@ impl Departures {
 }
 
 impl Call {
-    /// When its `place`th packet left. In a call that was interrupted all are taken to have left at its beginning.
+    /// When its `place`th packet left, within its share. In a call that was interrupted all are taken to have left at its
+    /// beginning.
     pub(super) fn departure(&self, place: usize) -> Mono {
         if self.was_interrupted {
             return self.before;
         }
-        self.share(place).plus(self.correction)
+        self.share(place).plus(self.correction).min(self.share(place.saturating_add(1)))
     }
 
     /// When the time of its `place`th packet began.
@@ -134,6 +135,14 @@ mod tests {
         let call = departures.call(us(20_000), us(20_016), 4);
         assert_eq!((call.departure(0), call.departure(3)), (us(20_003), us(20_015)));
         assert!(departures.is_known(us(20_003)));
+    }
+
+    #[test]
+    fn no_packet_leaves_after_its_share_of_the_call() {
+        let mut departures = used_to_it();
+        departures.correct(Duration::from_micros(9));
+        let call = departures.call(us(20_000), us(20_016), 4);
+        assert_eq!((call.departure(0), call.departure(3)), (us(20_004), us(20_016)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Why the kernel dropped packets at a receiver: a full buffer, or a checksum that it found wrong itself.
 //!
 //! A raw ICMPv6 socket counts both as drops. How many checksums were wrong is known only of the whole machine and of every
-//! type of ICMPv6, so that number excuses few drops and only those of its own moment: what may have been a reply is doubted.
+//! type of ICMPv6, so that number excuses few drops and only those of its own moment: what may have been a reply is doubted. But
+//! where too little was read to have filled the buffer it was not full, however many wrong checksums somebody sends.
 
 use std::time::Duration;
 
@@ -36,7 +37,14 @@ impl Drops {
     }
 
     /// `dropped` is the receiver's count, `bad_checksums` reads the machine's; `None` if nothing was dropped.
-    pub(super) fn look(&mut self, now: Mono, dropped: u32, bad_checksums: impl FnOnce() -> u64) -> Option<Dropped> {
+    /// `may_have_been_full` is whether enough packets were read since the last look to have filled the buffer.
+    pub(super) fn look(
+        &mut self,
+        now: Mono,
+        dropped: u32,
+        may_have_been_full: bool,
+        bad_checksums: impl FnOnce() -> u64,
+    ) -> Option<Dropped> {
         let new = u64::from(dropped.wrapping_sub(self.dropped));
         if new == 0 && now.since(self.read) < REFRESH {
             return None;
@@ -45,7 +53,7 @@ impl Drops {
         let explained = new.min(bad_checksums.saturating_sub(self.bad_checksums));
         *self = Drops { dropped, bad_checksums, read: now };
         let overflow = new - explained;
-        let is_doubtful = overflow > 0 || new > FEW;
+        let is_doubtful = overflow > 0 || new > FEW && may_have_been_full;
         (new > 0).then_some(Dropped { bad_checksum: explained, overflow, is_doubtful })
     }
 }
@@ -68,33 +76,39 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_is_no_overflow() {
-        assert_eq!(drops().look(ms(10), 2, || 1_003), dropped(3, 0, false));
+        assert_eq!(drops().look(ms(10), 2, true, || 1_003), dropped(3, 0, false));
     }
 
     #[test]
     fn a_full_buffer_is_doubted_beside_wrong_checksums() {
-        assert_eq!(drops().look(ms(10), 4, || 1_003), dropped(3, 2, true));
-        assert_eq!(drops().look(ms(10), 4, || 1_000), dropped(0, 5, true));
+        assert_eq!(drops().look(ms(10), 4, true, || 1_003), dropped(3, 2, true));
+        assert_eq!(drops().look(ms(10), 4, true, || 1_000), dropped(0, 5, true));
     }
 
     #[test]
     fn wrong_checksums_of_before_excuse_nothing() {
         let mut drops = drops();
-        assert_eq!(drops.look(ms(100), u32::MAX, || 1_500), None, "they were others' packets");
-        assert_eq!(drops.look(ms(110), 2, || 1_500), dropped(0, 3, true));
+        assert_eq!(drops.look(ms(100), u32::MAX, true, || 1_500), None, "they were others' packets");
+        assert_eq!(drops.look(ms(110), 2, true, || 1_500), dropped(0, 3, true));
     }
 
     #[test]
     fn a_burst_is_doubted_however_many_checksums_were_wrong() {
-        assert_eq!(drops().look(ms(10), 15, || 2_000), dropped(16, 0, false));
-        assert_eq!(drops().look(ms(10), 16, || 2_000), dropped(17, 0, true));
+        assert_eq!(drops().look(ms(10), 15, true, || 2_000), dropped(16, 0, false));
+        assert_eq!(drops().look(ms(10), 16, true, || 2_000), dropped(17, 0, true));
+    }
+
+    #[test]
+    fn a_flood_of_wrong_checksums_into_an_empty_buffer_blinds_nobody() {
+        assert_eq!(drops().look(ms(10), 999, false, || 9_000), dropped(1000, 0, false));
+        assert_eq!(drops().look(ms(10), 999, false, || 1_999), dropped(999, 1, true));
     }
 
     #[test]
     fn the_machines_count_is_read_ten_times_a_second_at_most_while_nothing_is_dropped() {
         let mut drops = drops();
-        assert_eq!(drops.look(ms(99), u32::MAX, || panic!("read too early")), None);
-        assert_eq!(drops.look(ms(100), u32::MAX, || 1_000), None);
-        assert_eq!(drops.look(ms(199), u32::MAX, || panic!("read too early")), None);
+        assert_eq!(drops.look(ms(99), u32::MAX, true, || panic!("read too early")), None);
+        assert_eq!(drops.look(ms(100), u32::MAX, true, || 1_000), None);
+        assert_eq!(drops.look(ms(199), u32::MAX, true, || panic!("read too early")), None);
     }
 }

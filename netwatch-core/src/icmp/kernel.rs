@@ -74,10 +74,11 @@ impl Kernel {
 
 impl Sources {
     fn counted(&mut self) -> Counted {
-        let Sources { softnet, conntrack, text, .. } = self;
+        let Sources { softnet, conntrack, flows, most_flows, text, .. } = self;
         Counted {
             softnet: softnet.read(text).map(limits::softnet).unwrap_or_default(),
             conntrack_drops: conntrack.read(text).map_or(0, limits::conntrack_drops),
+            is_conntrack_full: is_conntrack_full(flows, most_flows, text),
         }
     }
 

@@ -37,6 +37,9 @@ pub(super) struct Desk<'a> {
     pub(super) kernel: &'a mut Kernel,
 }
 
+/// A packet that waits takes no more of the receive buffer than this, in bytes: a page beside its own.
+const LARGEST: usize = 8192;
+
 pub(super) struct Lane {
     channel: Channel,
     keys: Keys,
@@ -53,6 +56,8 @@ pub(super) struct Lane {
     looked: Mono,
     /// When it was last looked for replies.
     read: Mono,
+    /// Packets read since the kernel was last asked what it dropped.
+    packets: usize,
     /// When the receive buffer overflowed, and when there was no room for what was to be sent.
     pub(super) overflows: Doubts,
 }
@@ -78,6 +83,7 @@ impl Lane {
             ingoing: Ingoing::new(!is_raw_v4),
             looked: now,
             read: now,
+            packets: 0,
             overflows: Doubts::default(),
         }
     }
@@ -89,7 +95,8 @@ impl Lane {
     /// Asks the kernel whether it dropped replies since the last time.
     pub(super) fn look_for_overflow(&mut self, now: Mono, tally: &Tally) {
         let channel = &self.channel;
-        if let Some(dropped) = self.drops.look(now, channel.drops(), || channel.bad_checksums()) {
+        let may_have_been_full = std::mem::take(&mut self.packets).saturating_mul(LARGEST) >= channel.receive_buffer();
+        if let Some(dropped) = self.drops.look(now, channel.drops(), may_have_been_full, || channel.bad_checksums()) {
             tally.add(Count::BadChecksum, dropped.bad_checksum);
             tally.add(Count::ReceiveOverflow, dropped.overflow);
             if dropped.is_doubtful {

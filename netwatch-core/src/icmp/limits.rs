@@ -31,6 +31,8 @@ pub(super) struct Counted {
     pub(super) softnet: Dropped,
     /// Packets dropped because no flow could be added, and flows forgotten so that one could.
     pub(super) conntrack_drops: u64,
+    /// No flow can be added at present. While one can, packets are dropped there for reasons that concern no echo.
+    pub(super) is_conntrack_full: bool,
 }
 
 /// Packets of all CPUs.
@@ -86,7 +88,7 @@ impl Limits {
         let softnet_drops = after.softnet.dropped.saturating_sub(before.softnet.dropped);
         let processed = after.softnet.processed.saturating_sub(before.softnet.processed);
         let conntrack_drops = after.conntrack_drops.saturating_sub(before.conntrack_drops);
-        let doubt = if conntrack_drops > 0 {
+        let doubt = if conntrack_drops > 0 && after.is_conntrack_full {
             Some((from, Cause::ConntrackFull))
         } else if softnet_drops > 0 && softnet_drops.saturating_mul(RARE) >= processed {
             Some((from, Cause::SoftnetDrops))
@@ -161,7 +163,7 @@ mod tests {
     }
 
     fn counted(processed: u64, dropped: u64, conntrack_drops: u64) -> Counted {
-        Counted { softnet: Dropped { processed, dropped }, conntrack_drops }
+        Counted { softnet: Dropped { processed, dropped }, conntrack_drops, is_conntrack_full: true }
     }
 
     fn limits() -> Limits {
@@ -193,15 +195,20 @@ mod tests {
     }
 
     #[test]
+    fn what_conntrack_drops_while_it_has_room_blinds_nobody() {
+        let news =
+            limits().look(ms(100), true, || Counted { is_conntrack_full: false, ..counted(1_010_000, 50, 9) }).unwrap();
+        assert_eq!((news.conntrack_drops, news.doubt), (2, None));
+    }
+
+    #[test]
     fn counters_are_read_a_few_times_a_second() {
         let mut limits = limits();
         let never = || -> Counted { panic!("read too early") };
         assert_eq!(limits.look(ms(249), false, never), None);
         assert_eq!(limits.look(ms(49), true, never), None);
-        assert!(
-            limits.look(ms(50), true, || counted(0, 0, 0)).is_some_and(|news| news.doubt.is_none()),
-            "reset to zero"
-        );
+        let news = limits.look(ms(50), true, || counted(0, 0, 0));
+        assert!(news.is_some_and(|news| news.doubt.is_none()), "reset to zero");
     }
 
     #[test]

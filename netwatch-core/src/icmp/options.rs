@@ -14,7 +14,7 @@ pub struct IcmpOptions {
     /// Receive buffer of each address family, in bytes; default 16 MiB. Without `CAP_NET_ADMIN` the kernel gives no more than
     /// twice `net.core.rmem_max`. A waiting reply takes about 832 bytes of it.
     pub receive_buffer: usize,
-    /// Send buffer of each address family, in bytes; default 1 MiB. It is limited in the same way by `net.core.wmem_max`.
+    /// Send buffer of each address family, in bytes; default 8 MiB. It is limited in the same way by `net.core.wmem_max`.
     pub send_buffer: usize,
     /// Bytes of payload in each echo, from 24 (the default, which is the cookie alone) to 1,472, the most that an Ethernet frame
     /// holds over IPv4. What lies outside is taken to be the nearer of the two.
@@ -29,12 +29,15 @@ const PACKET: f64 = 832.0;
 const STALL: f64 = 0.5;
 /// The send buffer holds the requests of this many seconds: those between two wakes, and those in a device's queue.
 const QUEUE: f64 = 0.02;
+/// It also holds the requests that wait up to 3 s for a neighbour that answers no ARP (mcast_solicit of arp(7), 1 s apart):
+/// thousands, when a segment dies. With less, its silence would look like a queue of ours that is full.
+const LEAST_SEND_BUFFER: usize = 8 << 20;
 const LEAST_BUFFER: usize = 1 << 20;
 const LARGEST_BUFFER: usize = 64 << 20;
 
 impl Default for IcmpOptions {
     fn default() -> IcmpOptions {
-        IcmpOptions { receive_buffer: 16 << 20, send_buffer: LEAST_BUFFER, payload: PAYLOAD, sockets: None }
+        IcmpOptions { receive_buffer: 16 << 20, send_buffer: LEAST_SEND_BUFFER, payload: PAYLOAD, sockets: None }
     }
 }
 
@@ -56,8 +59,8 @@ impl IcmpOptions {
     /// ```
     #[must_use]
     pub fn with_planned_rate(mut self, echoes_per_second: f64) -> IcmpOptions {
-        let held = |seconds: f64| ((echoes_per_second * PACKET * seconds) as usize).clamp(LEAST_BUFFER, LARGEST_BUFFER);
-        (self.receive_buffer, self.send_buffer) = (held(STALL), held(QUEUE));
+        let held = |seconds: f64, least| ((echoes_per_second * PACKET * seconds) as usize).clamp(least, LARGEST_BUFFER);
+        (self.receive_buffer, self.send_buffer) = (held(STALL, LEAST_BUFFER), held(QUEUE, LEAST_SEND_BUFFER));
         self
     }
 
@@ -168,10 +171,10 @@ mod tests {
             let options = IcmpOptions::default().with_planned_rate(pps);
             (options.receive_buffer >> 20, options.send_buffer >> 20)
         };
-        assert_eq!(mib(0.0), (1, 1));
-        assert_eq!(mib(f64::NAN), (1, 1));
-        assert_eq!(mib(50_000.0), (19, 1));
-        assert_eq!(mib(500_000.0), (64, 7));
+        assert_eq!(mib(0.0), (1, 8));
+        assert_eq!(mib(f64::NAN), (1, 8));
+        assert_eq!(mib(50_000.0), (19, 8));
+        assert_eq!(mib(500_000.0), (64, 8));
         assert_eq!(mib(f64::INFINITY), (64, 64));
     }
 }

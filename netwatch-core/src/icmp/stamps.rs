@@ -95,7 +95,8 @@ impl Clocks {
         if stamped > seen.plus(NOISE) || stamped.plus(NOISE) < sent {
             return unknown;
         }
-        Arrival::known(stamped.clamp(sent, seen.max(sent)))
+        // What came back before it left shows only that our idea of the departure is late: by how much, nobody knows.
+        Arrival { at: stamped.clamp(sent, seen.max(sent)), is_known: stamped >= sent }
     }
 }
 
@@ -167,7 +168,9 @@ mod tests {
     fn a_reply_stamped_before_its_echo_left_has_no_rtt() {
         let clocks = Clocks::new(reading(10_000, WALL));
         let arrival = |stamped: i64| clocks.arrival(Some(WALL + stamped * 1_000), mono(10_000), mono(10_200));
-        assert_eq!(arrival(9_951), Arrival::known(mono(10_000)), "that may be our own error");
+        assert_eq!(arrival(10_000), Arrival::known(mono(10_000)));
+        assert_eq!(arrival(9_999), Arrival { at: mono(10_000), is_known: false }, "it counts, its RTT does not");
+        assert_eq!(arrival(9_951), Arrival { at: mono(10_000), is_known: false });
         assert_eq!(arrival(9_949), seen_at(10_200));
     }
 

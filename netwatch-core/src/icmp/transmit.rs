@@ -13,6 +13,9 @@ use crate::model::Mono;
 const APART: Duration = Duration::from_millis(20);
 /// A stamp that has not come after this comes no more: the packet was dropped below us, or the driver stamps nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Up to so many calls more are let pass, by turns: the first call after a sleep finds everything cold, and would always be the one
+/// that is stamped, though most are not like it.
+const CALLS_APART: usize = 8;
 /// How long nothing is asked for after a stamp did not come.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The kernel's clock and ours are not read at one instant.
@@ -31,6 +34,8 @@ pub(super) struct Transmit {
     asked: Option<Asked>,
     /// Nothing is asked for before this.
     not_before: Mono,
+    /// How many calls are let pass then.
+    passed_by: usize,
     turn: usize,
     /// How long after the beginning of their shares packets left, in nanoseconds; a ring.
     lags: Vec<i64>,
@@ -69,6 +74,11 @@ impl Transmit {
         if now < self.not_before || count == 0 {
             return None;
         }
+        if self.passed_by > 0 {
+            self.passed_by -= 1;
+            return None;
+        }
+        self.passed_by = self.turn.wrapping_mul(5) % CALLS_APART;
         self.not_before = now.plus(APART);
         self.asked = Some(Asked { at: now, left: None, is_canary });
         self.turn = self.turn.wrapping_add(1);
@@ -144,9 +154,14 @@ mod tests {
         Mono::from_nanos(us * 1_000)
     }
 
+    /// Lets calls pass until one is chosen.
+    fn chosen(transmit: &mut Transmit, at: Mono, count: usize, is_canary: bool) -> Option<usize> {
+        (0..CALLS_APART).find_map(|_| transmit.choose(at, count, is_canary))
+    }
+
     /// Sends a packet at `at` that leaves `lag` after its share began.
     fn sample(transmit: &mut Transmit, departures: &mut Departures, at: Mono, lag: Duration) -> Option<Sampled> {
-        let place = transmit.choose(at, 4, false)?;
+        let place = chosen(transmit, at, 4, false)?;
         let call = departures.call(at, at.plus(Duration::from_micros(16)), 4);
         transmit.called(&call, Some(place));
         transmit.stamped(call.share(place).plus(lag))
@@ -182,7 +197,7 @@ mod tests {
         let (mut transmit, mut departures) = (Transmit::default(), Departures::new());
         for n in 1..=64 {
             let at = us(n * 20_000);
-            transmit.choose(at, 1, true).unwrap();
+            chosen(&mut transmit, at, 1, true).unwrap();
             transmit.called(&departures.call(at, at.plus(Duration::from_micros(6)), 1), Some(0));
             let sampled = transmit.stamped(at.plus(Duration::from_micros(2))).unwrap();
             assert_eq!(sampled, Sampled { error: Duration::from_micros(2), correction: None });
@@ -208,10 +223,24 @@ mod tests {
         assert_eq!(transmit.choose(us(1_900_000), 4, false), None, "the last one's stamp is awaited");
         assert_eq!(transmit.choose(us(2_000_000), 4, false), None, "it did not come: nothing is asked for a while");
         assert_eq!(transmit.choose(us(11_999_000), 4, false), None);
-        assert!(transmit.choose(us(12_000_000), 4, false).is_some());
+        assert!(chosen(&mut transmit, us(12_000_000), 4, false).is_some());
         transmit.failed(Some(0));
         assert_eq!(transmit.choose(us(12_019_000), 4, false), None, "fifty a second at most");
-        assert!(transmit.choose(us(12_020_000), 4, false).is_some());
+        assert!(chosen(&mut transmit, us(12_020_000), 4, false).is_some());
+    }
+
+    #[test]
+    fn not_always_the_first_call_after_a_sleep_is_stamped() {
+        let mut transmit = Transmit::default();
+        let mut passed = Vec::new();
+        for n in 1..=16 {
+            let at = us(n * 20_000);
+            passed.push((0..CALLS_APART).position(|_| transmit.choose(at, 1, false).is_some()).unwrap());
+            transmit.failed(Some(0));
+        }
+        passed.sort_unstable();
+        passed.dedup();
+        assert_eq!(passed.len(), CALLS_APART, "{passed:?}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl Lane {
                 Ok(count) => {
                     self.judge(desk, false);
                     *desk.received += count;
+                    self.packets = self.packets.saturating_add(count);
                     if is_all(self.channel.kind, count) {
                         return true;
                     }
