@@ -18,6 +18,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How often the journal is given a sign of life.
 const ALIVE: Duration = Duration::from_secs(10);
 
+/// How soon it is looked again whether there is one to give.
+const ALIVE_RETRY: Duration = Duration::from_secs(1);
+
 /// Records that carry no outage wait for each other: so many are written at once,
 const RECORDS: usize = 1000;
 /// and so long lies between two such writings. A million devices that are seen for the first time, or that cannot be
@@ -92,7 +95,7 @@ impl Journaling {
             return None;
         }
         if now.mono >= self.alive_due {
-            self.alive_due = now.mono.plus(ALIVE);
+            self.alive_due = now.mono.plus(if alive { ALIVE } else { ALIVE_RETRY });
             if alive {
                 self.put(Change::PutAlive(now.wall));
             }
@@ -193,6 +196,17 @@ mod tests {
         assert!(second.changes.contains(&Change::DropLine(LineId::new(1))));
         assert!(second.changes.contains(&Change::PutAlive(Wall::from_unix_nanos(5))));
         assert_eq!(journaling.committed(second.seq), Some(News::Recovered));
+    }
+
+    #[test]
+    fn a_sign_of_life_that_could_not_be_given_is_not_ten_seconds_late() {
+        let mut journaling = Journaling::new(at(0));
+        assert_eq!(journaling.poll(at(0), false), None);
+        assert_eq!(journaling.timeout(false), at(1).mono, "looked at again soon, and not at once");
+        let first = journaling.poll(at(1), true).expect("a sign of life");
+        assert_eq!(first.changes, [Change::PutAlive(at(1).wall)]);
+        journaling.committed(first.seq);
+        assert_eq!((journaling.poll(at(10), true), journaling.timeout(false)), (None, at(11).mono));
     }
 
     #[test]

@@ -2,12 +2,21 @@
 //! half as fast, is ours to avoid and not theirs to be blamed for.
 //!
 //! Several devices of a group that lose some echoes, check after check, start a trial: loss is counted at the full rate,
-//! at half of it (half the pings, in the same interval), and at the full rate again. Only if it was less than half in the
-//! middle is a limiter suspected: loss that merely passed does not come back. Then the group keeps the half rate, and the
-//! full one is tried again after an hour. An outage starts no trial: what is silent loses everything, or nothing.
+//! at about half of it (half the pings, but three at least, in the same interval), and at the full rate again. Only if it
+//! was less than half in the middle is a limiter suspected: loss that merely passed does not come back. Then the group
+//! keeps the half rate, and the full one is tried again after an hour. A trial that finds nothing doubles the wait for the
+//! next. An outage neither starts a trial nor counts in one: what is silent loses everything.
 //!
-//! A limiter that lets less than a quarter through is not found: at half the rate it still drops most.
+//! **A trial never makes an outage due that full checks would not have.** Fewer pings are all lost by chance far more
+//! often, so a halved check that lost all of them proves nothing: it opens no outage and adds no silence to one. It only
+//! puts its device in doubt, which is then asked in full until it has answered, as is every device that does not answer,
+//! has an open outage or was not heard of yet. The silence that counts begins when the last reply to a full check could
+//! still have come. The price is that an outage which begins at the half rate is told about one interval later. That a
+//! device loses some echoes is no reason to ask it in full: behind a limiter they all do.
+//!
+//! A limiter that lets less than two fifths through is not found: more loss than that is taken for something else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +24,12 @@ use crate::model::{Echo, Event, GroupId, Mono, Plan, Sample, Settings, TargetId,
 
 /// Fewer pings cannot be halved and still tell loss from silence.
 const LEAST_PINGS: u16 = 4;
+/// A halved check has as many at least.
+const LEAST_HALVED: u16 = 3;
 /// How many devices must lose some echoes in an interval,
-const LEAST_LOSSY: u32 = 2;
+const LEAST_LOSSY: usize = 2;
+/// or, of a larger group, one in how many of its members,
+const LOSSY_ONE_IN: usize = 20;
 /// and for how many intervals in a row, to start a trial.
 const LEAST_STREAK: u32 = 3;
 /// How many lost echoes a count needs (or would need, if the loss had stayed): chance makes half of it of 60 in fewer than
@@ -26,8 +39,10 @@ const EVIDENCE: f64 = 60.0;
 const MOST_LOSS: f64 = 0.6;
 /// A count that takes more intervals than this tells nothing.
 const MOST_INTERVALS: u32 = 120;
-/// How long a verdict holds before the next trial.
+/// How long a verdict holds before the next trial,
 const HOLD: Duration = Duration::from_secs(3600);
+/// and at most, when one trial after another finds nothing.
+const MOST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// A verdict on the router before a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,8 +76,8 @@ impl Finding {
                 let members = plan.targets.iter().filter(|target| target.group == Some(group));
                 let passes = ((1.0 - full) * Plan::echoes_per_second_of(members)).floor().max(1.0);
                 format!(
-                    "group {name:?}: loss falls from {:.0} % to {:.0} % when we ask half as fast: a rate limiter is likely, which \
-                     lets about {passes} echoes a second through. Its devices are asked with half their pings for now, and the full \
+                    "group {name:?}: loss falls from {:.0} % to {:.0} % when we ask with fewer pings: a rate limiter is likely, which \
+                     lets about {passes} echoes a second through. Its devices are asked with fewer pings for now, and the full \
                      rate is tried again in an hour; set router_rate = {passes}, and lower pings or lengthen interval to keep it",
                     full * 100.0,
                     half * 100.0
@@ -84,14 +99,18 @@ pub(super) struct Limiters {
     groups: Vec<Router>,
     /// How many groups are in a trial or held at half the rate.
     busy: usize,
-    /// Settings, and the same with half the pings.
-    halved: Vec<(Arc<Settings>, Arc<Settings>)>,
+    /// By their place in memory, where what is kept holds them: settings, and the same with half the pings.
+    halved: HashMap<usize, (Arc<Settings>, Arc<Settings>)>,
 }
 
 #[derive(Debug, Clone)]
 struct Router {
     suspected: bool,
     phase: Phase,
+    /// So many devices must lose some echoes in an interval.
+    least_lossy: u32,
+    /// How long the next trial waits if this one finds nothing.
+    wait: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -142,28 +161,39 @@ impl Phase {
 impl Limiters {
     /// Nothing is suspected of anybody.
     pub(super) fn new(plan: &Plan) -> Limiters {
-        let router = Router { suspected: false, phase: Phase::watching(Mono::ZERO) };
-        Limiters { groups: vec![router; plan.groups.len()], busy: 0, halved: Vec::new() }
+        let mut members = vec![0_usize; plan.groups.len()];
+        for target in plan.targets.iter().filter(|target| can_be_halved(&target.settings) && !target.paused) {
+            if let Some(count) = target.group.and_then(|group| members.get_mut(group.index())) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let router = |members: usize| Router {
+            suspected: false,
+            phase: Phase::watching(Mono::ZERO),
+            least_lossy: u32::try_from(members.div_ceil(LOSSY_ONE_IN).max(LEAST_LOSSY)).unwrap_or(u32::MAX),
+            wait: HOLD,
+        };
+        Limiters { groups: members.into_iter().map(router).collect(), busy: 0, halved: HashMap::new() }
     }
 
-    /// How a target is to be asked now: as the plan says, or with half the pings.
-    pub(super) fn settings(&mut self, plan: &Plan, target: TargetId) -> Option<Arc<Settings>> {
+    /// How a target is to be asked now: as the plan says, or with half the pings, if it is one that `answers`.
+    pub(super) fn settings(&mut self, plan: &Plan, target: TargetId, answers: bool) -> Option<Arc<Settings>> {
         let target = plan.target(target)?;
-        let group = target.group.filter(|_| self.busy > 0);
+        let group = target.group.filter(|_| self.busy > 0 && answers);
         let is_half = group.and_then(|group| self.groups.get(group.index())).is_some_and(|it| it.phase.is_half());
-        if !is_half || target.settings.pings < LEAST_PINGS {
-            return Some(target.settings.clone());
+        let whole = &target.settings;
+        if !is_half || !can_be_halved(whole) {
+            return Some(whole.clone());
         }
-        if let Some((_, half)) = self.halved.iter().find(|(whole, _)| Arc::ptr_eq(whole, &target.settings)) {
-            return Some(half.clone());
-        }
-        let half = Arc::new(Settings { pings: target.settings.pings / 2, ..(*target.settings).clone() });
-        self.halved.push((target.settings.clone(), half.clone()));
-        Some(half)
+        let (_, half) = self.halved.entry(Arc::as_ptr(whole).addr()).or_insert_with(|| {
+            let half = Settings { pings: halved(whole), ..(**whole).clone() };
+            (whole.clone(), Arc::new(half))
+        });
+        Some(half.clone())
     }
 
-    /// A check has ended. Of a target that `was_down` before it, silence is no news.
-    pub(super) fn take(&mut self, now: Mono, plan: &Plan, sample: &Sample, was_down: bool) -> Option<Finding> {
+    /// A check has ended.
+    pub(super) fn take(&mut self, now: Mono, plan: &Plan, sample: &Sample) -> Option<Finding> {
         let mut check = Tally::default();
         for echo in sample.echoes.iter() {
             match echo {
@@ -176,17 +206,32 @@ impl Limiters {
         if self.busy == 0 && !is_lossy {
             return None;
         }
-        let target = plan.target(sample.target).filter(|target| target.settings.pings >= LEAST_PINGS)?;
+        let target = plan.target(sample.target).filter(|target| can_be_halved(&target.settings))?;
         let group = target.group?;
         let router = self.groups.get_mut(group.index())?;
         let was_busy = !matches!(router.phase, Phase::Watching { .. });
-        let counts = check.answered > 0 || !was_down;
+        // Silence is an outage's, whoever is to blame for it.
+        let counts = check.answered > 0;
         let seen = Seen { now, at: sample.at, check: counts.then_some(check), is_lossy };
         let finding = router.take(group, seen, target.settings.interval);
         let is_busy = !matches!(router.phase, Phase::Watching { .. });
         self.busy = self.busy.saturating_add(usize::from(is_busy)).saturating_sub(usize::from(was_busy));
         finding
     }
+}
+
+fn can_be_halved(settings: &Settings) -> bool {
+    settings.pings >= LEAST_PINGS
+}
+
+fn halved(settings: &Settings) -> u16 {
+    LEAST_HALVED.max(settings.pings / 2)
+}
+
+/// Whether a check of a target with these settings was made with half the pings. Probes of other kinds than ICMP have one
+/// echo, and no check is halved to as few.
+pub(super) fn is_halved(sample: &Sample, settings: &Settings) -> bool {
+    can_be_halved(settings) && sample.echoes.len() == usize::from(halved(settings))
 }
 
 /// What a check showed of its group's router.
@@ -206,7 +251,7 @@ impl Router {
                     return None;
                 }
                 if seen.at.since(*round) >= interval {
-                    let next = seen.at.since(*round) < interval.saturating_mul(2) && *lossy >= LEAST_LOSSY;
+                    let next = seen.at.since(*round) < interval.saturating_mul(2) && *lossy >= self.least_lossy;
                     *streak = if next { streak.saturating_add(1) } else { 0 };
                     (*round, *lossy) = (seen.at, 0);
                 }
@@ -248,6 +293,7 @@ impl Router {
                     Step::Again => {
                         let (full, half) = (*full, *half);
                         self.phase = Phase::Held { until: now.plus(HOLD) };
+                        self.wait = HOLD;
                         let is_news = !std::mem::replace(&mut self.suspected, true);
                         return is_news.then_some(Finding::Suspected { group, full, half });
                     }
@@ -261,7 +307,8 @@ impl Router {
 
     /// The trial found nothing; the next one is not at once.
     fn end(&mut self, group: GroupId, now: Mono) -> Option<Finding> {
-        self.phase = Phase::watching(now.plus(HOLD));
+        self.phase = Phase::watching(now.plus(self.wait));
+        self.wait = self.wait.saturating_mul(2).min(MOST_HOLD);
         std::mem::take(&mut self.suspected).then_some(Finding::Cleared { group })
     }
 }

@@ -114,9 +114,12 @@ impl Monitor {
     }
 
     /// How a target is to be asked now: as the plan says, or with fewer pings while the router before its group is tried
-    /// or suspected of limiting the rate of our echoes. `None` for a target that is not in the plan.
+    /// or suspected of limiting the rate of our echoes. Only a target that answers and has no open outage is asked with
+    /// fewer, and a check made with fewer that lost them all makes no outage: the next one is a full one again. `None` for
+    /// a target that is not in the plan.
     pub fn settings_of(&mut self, target: TargetId) -> Option<Arc<Settings>> {
-        self.limiters.settings(&self.plan, target)
+        let answers = self.targets.get(target.index()).is_some_and(TargetState::answers);
+        self.limiters.settings(&self.plan, target, answers)
     }
 
     /// Checks have finished, in any order of targets; those of one target in the order of time.
@@ -216,7 +219,7 @@ impl Monitor {
             self.unchecked = self.unchecked.saturating_sub(1);
         }
         let first = !state.checked;
-        if let Some(finding) = self.limiters.take(now.mono, &self.plan, sample, state.status == Status::Down) {
+        if let Some(finding) = self.limiters.take(now.mono, &self.plan, sample) {
             let events = finding.events(now.wall, &self.plan);
             self.outputs.extend(events.into_iter().map(Output::Event));
         }

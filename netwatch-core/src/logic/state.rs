@@ -10,11 +10,13 @@
 //! ```
 //!
 //! Both times count only what netwatch saw: the time between two conclusive checks that follow each other. An unknown
-//! check, a pause or a stop of the program breaks the chain and adds nothing.
+//! check, a pause or a stop of the program breaks the chain and adds nothing, and so does the silence of a check that was
+//! made with fewer pings than planned (see `limiter`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limiter::is_halved;
 use super::verdict::{Verdict, Window};
 use crate::model::{
     Cause, Echo, Mono, Now, Outage, OutageId, Sample, SavedTarget, Settings, Status, TargetId, TargetView, Wall,
@@ -47,6 +49,8 @@ pub(super) struct TargetState {
     pub(super) checked: bool,
     /// Whether `link` is a check that the next may be joined to.
     linked: bool,
+    /// Whether the last check was silent, but made with too few pings to prove anything.
+    doubted: bool,
     record: Record,
 }
 
@@ -106,6 +110,7 @@ impl TargetState {
             conclusive: Status::Pending,
             checked: false,
             linked: false,
+            doubted: false,
             record: Record::Nothing,
         };
         if paused {
@@ -159,6 +164,11 @@ impl TargetState {
         self.open.as_ref().map(|open| &open.outage)
     }
 
+    /// Whether it answered when it was last asked, and nothing is open.
+    pub(super) fn answers(&self) -> bool {
+        matches!(self.status, Status::Ok | Status::Warning) && self.open.is_none() && !self.doubted
+    }
+
     /// The last answer.
     pub(super) fn last_good(&self) -> Option<Wall> {
         Some(self.last_good).filter(|last_good| *last_good != NEVER)
@@ -206,7 +216,10 @@ impl TargetState {
         let (before, cause) = (self.status, self.cause);
         self.checked = true;
         let mut change = Change::default();
-        match Verdict::of(sample) {
+        let verdict = Verdict::of(sample);
+        self.doubted = verdict == Verdict::Silent && is_halved(sample, settings);
+        match verdict {
+            Verdict::Silent if self.doubted => self.doubt(sample, settings),
             Verdict::Answered => self.answered(now, sample, settings, &mut change),
             Verdict::Silent => self.silent(now, sample, settings, number, &mut change),
             Verdict::Unknown(cause) => {
@@ -294,6 +307,12 @@ impl TargetState {
         }
         let since = last_good.unwrap_or(open.outage.first_bad);
         self.conclude(Status::Down, since);
+    }
+
+    /// A full check might have been answered, in its very last moment: no silence counts from before that.
+    fn doubt(&mut self, sample: &Sample, settings: &Settings) {
+        self.link = Link { at: sample.at, seen_until: sample.at.plus(settings.check_duration()) };
+        self.linked = self.open.is_none();
     }
 
     /// How much of the time up to `until` this check saw: since the check before if that follows closely, else since

@@ -96,7 +96,7 @@ fn row(tally: &Tally, look: &Look) -> Vec<Cell> {
     let ms = |rtt: Option<Rtt>| Cell::figure(format!("{:>7}", rtt.map_or_else(|| "-".to_owned(), number)));
     let loss = tally.loss_share().map(|loss| format!("{} %", words::decimal(loss * 100.0, 1, look.locale)));
     let last = match tally.last {
-        Some(Echo::Reply(rtt)) => ms(Some(rtt)),
+        Some(Echo::Reply(rtt)) => ms(Some(rtt).filter(|rtt| rtt.is_measured())),
         Some(Echo::Lost(_)) => ms(None).coloured(RED),
         Some(_) => Cell::figure("?").coloured(GREY),
         None => ms(None),
@@ -124,7 +124,8 @@ fn reason(tally: &Tally, locale: Locale) -> Option<&'static str> {
     cause.or_else(|| tally.loss.and_then(|loss| words::loss_cause(loss.code(), locale)))
 }
 
-/// The last echoes, a letter each: the higher the slower, seen from the fastest of this host.
+/// The last echoes, a letter each: the higher the slower, seen from the fastest of this host. A reply whose RTT was not
+/// measured is the lowest.
 fn history(tally: &Tally, unicode: bool) -> String {
     let skipped = tally.fates().len().saturating_sub(HISTORY);
     let floor = tally.least.map_or(0.0, Rtt::as_millis_f64).max(0.001);
@@ -220,6 +221,14 @@ NAME       SENT     LOSS     LAST      MIN   MEDIAN      MAX  HISTORY
 192.0.2.5     2  100.0 %        -        -        -        -  ××       it is not found on its network
 5 hosts: 2 answer, 1 do not answer, 1 unknown, 1 pending; 6.2 s; RTT in ms";
         assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_reply_whose_rtt_was_not_measured_is_a_dash_and_not_a_zero() {
+        let tallies = [tally("192.0.2.1", &[reply(1000), Echo::Reply(Rtt::UNMEASURED)])];
+        let lines = frame(&tallies, &LOOK, Duration::ZERO);
+        let cells: Vec<&str> = lines.get(1).map(|line| line.split_whitespace().collect()).unwrap_or_default();
+        assert_eq!(cells, ["192.0.2.1", "2", "0.0", "%", "-", "1.000", "1.000", "1.000", "▁▁"]);
     }
 
     #[test]

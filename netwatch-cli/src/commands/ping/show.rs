@@ -43,8 +43,8 @@ pub(crate) fn named(tally: &Tally) -> String {
 pub(crate) fn times(tally: &Tally, rounds: u32) -> String {
     let fates = tally.fates().chain(std::iter::repeat(None)).take(rounds as usize);
     let time = |fate| match fate {
-        Some(Echo::Reply(rtt)) => format!(" {:.3}", Rtt::as_millis_f64(rtt)),
-        Some(Echo::Lost(_)) => " -".to_owned(),
+        Some(Echo::Reply(rtt)) if rtt.is_measured() => format!(" {:.3}", rtt.as_millis_f64()),
+        Some(Echo::Reply(_) | Echo::Lost(_)) => " -".to_owned(),
         _ => " ?".to_owned(),
     };
     format!("{} :{}", words::printable(&tally.host), fates.map(time).collect::<String>())
@@ -64,7 +64,7 @@ pub(crate) fn table(tallies: &[Tally], locale: Locale) -> Vec<Vec<Cell>> {
     let mut rows = Vec::with_capacity(tallies.len().saturating_add(1));
     let head = [Cell::text(words::name(locale)), Cell::text(words::address(locale))];
     rows.push(head.into_iter().chain(figures.map(Cell::figure)).collect());
-    let ms = |rtt: Option<Rtt>| Cell::figure(rtt.map_or_else(|| "-".to_owned(), |rtt| milliseconds(rtt, locale)));
+    let ms = |rtt: Option<Rtt>| Cell::figure(milliseconds(rtt.unwrap_or(Rtt::UNMEASURED), locale));
     for tally in tallies {
         let address = tally.address.map_or_else(|| why(tally, locale).to_owned(), shown);
         let colour = if tally.answered > 0 { "32" } else { "1;31" };
@@ -82,8 +82,9 @@ pub(crate) fn why(tally: &Tally, locale: Locale) -> &'static str {
     tally.cause.and_then(|cause| words::cause(cause.code(), locale)).unwrap_or("-")
 }
 
+/// A dash where none was measured.
 fn milliseconds(rtt: Rtt, locale: Locale) -> String {
-    format!("{} ms", words::decimal(rtt.as_millis_f64(), 3, locale))
+    if rtt.is_measured() { format!("{} ms", words::decimal(rtt.as_millis_f64(), 3, locale)) } else { "-".to_owned() }
 }
 
 #[cfg(test)]
@@ -126,6 +127,17 @@ mod tests {
         nowhere.locate(Err(Cause::Unresolved));
         let shown = crate::table::render(&table(&[tally, nowhere], Locale::Es), false);
         assert!(shown.contains("1,250 ms") && shown.contains("el nombre no tiene dirección"), "{shown}");
+    }
+
+    #[test]
+    fn a_reply_whose_rtt_was_not_measured_is_a_dash_and_not_a_zero() {
+        let mut tally = tally("192.0.2.1", "192.0.2.1:0");
+        let unmeasured = Echo::Reply(Rtt::UNMEASURED);
+        tally.add(0, unmeasured);
+        assert_eq!(line(&tally, 1, unmeasured, Locale::En), "192.0.2.1  #1  -");
+        assert_eq!(times(&tally, 1), "192.0.2.1 : -");
+        let shown = crate::table::render(&table(&[tally], Locale::En), false);
+        assert!(!shown.contains("0.000") && !shown.contains("ms"), "{shown}");
     }
 
     #[test]

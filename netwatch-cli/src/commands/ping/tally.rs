@@ -27,7 +27,10 @@ pub(crate) struct Tally {
     pub(crate) cause: Option<Cause>,
     /// Why an echo is lost, where something said so.
     pub(crate) loss: Option<Loss>,
+    /// Of the RTTs that were measured,
     total_ms: f64,
+    /// and how many they are.
+    measured: u64,
     /// In the order of their sending, from the round `first` on.
     fates: VecDeque<Option<Echo>>,
     first: u32,
@@ -64,6 +67,7 @@ impl Tally {
             cause: None,
             loss: None,
             total_ms: 0.0,
+            measured: 0,
             fates: VecDeque::new(),
             first: 0,
         }
@@ -80,9 +84,12 @@ impl Tally {
         match echo {
             Echo::Reply(rtt) => {
                 self.answered = self.answered.saturating_add(1);
-                self.total_ms += rtt.as_millis_f64();
-                self.least = Some(self.least.map_or(rtt, |least| least.min(rtt)));
-                self.most = self.most.max(Some(rtt));
+                if rtt.is_measured() {
+                    self.measured = self.measured.saturating_add(1);
+                    self.total_ms += rtt.as_millis_f64();
+                    self.least = Some(self.least.map_or(rtt, |least| least.min(rtt)));
+                    self.most = self.most.max(Some(rtt));
+                }
             }
             Echo::Lost(loss) => {
                 self.lost = self.lost.saturating_add(1);
@@ -119,10 +126,10 @@ impl Tally {
         matches!(self.last, Some(Echo::Reply(_)))
     }
 
-    /// The lower one of two in the middle.
+    /// Of the RTTs that were measured the middle one, the lower one of two.
     pub(crate) fn median(&self) -> Option<Rtt> {
         let reply = |fate: &Option<Echo>| match fate {
-            Some(Echo::Reply(rtt)) => Some(*rtt),
+            Some(Echo::Reply(rtt)) => Some(*rtt).filter(|rtt| rtt.is_measured()),
             _ => None,
         };
         let mut rtts: Vec<Rtt> = self.fates.iter().filter_map(reply).collect();
@@ -147,7 +154,7 @@ impl Tally {
             loss: self.loss_share(),
             rtt_min_ms: self.least.map(Rtt::as_millis_f64),
             rtt_median_ms: self.median().map(Rtt::as_millis_f64),
-            rtt_avg_ms: (self.answered > 0).then(|| self.total_ms / self.answered as f64),
+            rtt_avg_ms: (self.measured > 0).then(|| self.total_ms / self.measured as f64),
             rtt_max_ms: self.most.map(Rtt::as_millis_f64),
             cause: self.cause.map(Cause::code),
         };
@@ -220,6 +227,21 @@ mod tests {
         tally.add(0, Echo::Unknown(Cause::NoRoute));
         tally.add(1, Echo::Lost(Loss::NoReply));
         assert!(!tally.is_silent(), "one echo that nobody knows of may have been answered");
+    }
+
+    #[test]
+    fn a_reply_whose_rtt_was_not_measured_is_an_answer_and_no_figure() {
+        let mut tally = tally();
+        tally.add(0, Echo::Reply(Rtt::UNMEASURED));
+        let figures = |tally: &Tally| {
+            let json: serde_json::Value = serde_json::from_str(&tally.json()).unwrap();
+            ["answered", "rtt_min_ms", "rtt_median_ms", "rtt_avg_ms", "rtt_max_ms"].map(|name| json[name].as_f64())
+        };
+        assert_eq!(figures(&tally), [Some(1.0), None, None, None, None]);
+        tally.add(1, reply(1000));
+        tally.add(2, Echo::Reply(Rtt::UNMEASURED));
+        tally.add(3, reply(2000));
+        assert_eq!(figures(&tally), [4.0, 1.0, 1.0, 1.5, 2.0].map(Some));
     }
 
     #[test]

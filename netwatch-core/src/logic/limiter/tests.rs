@@ -11,7 +11,7 @@ type Fate<'a> = &'a mut dyn FnMut(f64) -> bool;
 struct Lab {
     plan: Plan,
     limiters: Limiters,
-    down: Vec<bool>,
+    members: usize,
     seconds: u64,
     random: u64,
     found: Vec<Finding>,
@@ -29,7 +29,7 @@ impl Lab {
         let mut plan = Plan::new((0..members).map(target).collect());
         plan.groups.push(Group::new("DSLAM"));
         let limiters = Limiters::new(&plan);
-        Lab { plan, limiters, down: vec![false; members], seconds: 1, random: 42, found: Vec::new(), sent: 0 }
+        Lab { plan, limiters, members, seconds: 1, random: 42, found: Vec::new(), sent: 0 }
     }
 
     fn chance(&mut self) -> f64 {
@@ -39,9 +39,9 @@ impl Lab {
 
     /// Asks everybody once, echoes in the order in which they leave.
     fn interval(&mut self, fate: Fate<'_>) {
-        let members = self.down.len();
+        let members = self.members;
         let pings: Vec<u16> = (0..members)
-            .map(|member| self.limiters.settings(&self.plan, TargetId::from_index(member)).unwrap().pings)
+            .map(|member| self.limiters.settings(&self.plan, TargetId::from_index(member), true).unwrap().pings)
             .collect();
         let begins = |member: usize| 10.0 * member as f64 / members as f64;
         let mut echoes: Vec<(f64, usize)> = (0..members)
@@ -57,11 +57,8 @@ impl Lab {
         for (member, echoes) in results.into_iter().enumerate() {
             let at = Mono::ZERO.plus(Duration::from_secs_f64(self.seconds as f64 + begins(member)));
             let ended = at.plus(Duration::from_secs(6));
-            let silent = echoes.iter().all(|echo| matches!(echo, Echo::Lost(_)));
             let sample = Sample::new(TargetId::from_index(member), at, ended, echoes.into_iter().collect());
-            let finding = self.limiters.take(ended, &self.plan, &sample, self.down[member]);
-            self.found.extend(finding);
-            self.down[member] = silent;
+            self.found.extend(self.limiters.take(ended, &self.plan, &sample));
         }
         self.seconds += INTERVAL.as_secs();
     }
@@ -123,7 +120,7 @@ fn a_suspected_group_is_asked_half_as_fast_and_no_less_often() {
         lab.interval(&mut bucket);
     }
     lab.interval(&mut bucket);
-    assert_eq!(lab.sent, 40, "two pings for five, everybody in every interval");
+    assert_eq!(lab.sent, 60, "three pings for five, everybody in every interval");
 }
 
 #[test]
@@ -146,7 +143,7 @@ fn honest_loss_is_never_a_limiter() {
 fn loss_that_passes_by_chance_during_the_trial_is_not_a_limiter() {
     let mut lab = Lab::new(20, 5);
     let mut dice = Lab::new(1, 5);
-    while lab.sent != 40 {
+    while lab.sent != 60 {
         lab.interval(&mut |_| dice.chance() >= 0.2);
     }
     for _ in 0..200 {
@@ -176,5 +173,162 @@ fn one_lossy_device_or_too_few_pings_start_no_trial() {
         lab.interval(&mut |_| dice.chance() >= 0.3);
         few.interval(&mut |_| dice.chance() >= 0.3);
         assert_eq!((lab.sent, few.sent), (5, 60));
+    }
+}
+
+#[test]
+fn a_few_lossy_devices_of_a_large_group_start_no_trial_and_as_many_of_a_small_one_do() {
+    for (members, starts) in [(100, false), (60, true)] {
+        let mut lab = Lab::new(members, 5);
+        let mut sent = Vec::new();
+        for _ in 0..200 {
+            // Four devices lose one echo of every check: those that begin at these times.
+            let (step, begun) = (10.0 / members as f64, lab.seconds as f64);
+            lab.interval(&mut |at| !(0..4).any(|bad| (at - begun - f64::from(bad) * step).abs() < 1e-6));
+            sent.push(lab.sent);
+        }
+        assert_eq!(sent.iter().any(|sent| *sent < members as u32 * 5), starts, "{members}");
+        assert_eq!(lab.found, []);
+    }
+}
+
+#[test]
+fn an_outage_that_begins_during_a_trial_is_not_a_limiter() {
+    let mut lab = Lab::new(100, 5);
+    let mut dice = Lab::new(1, 5);
+    while lab.sent != 300 {
+        lab.interval(&mut |_| dice.chance() >= 0.2);
+    }
+    while lab.sent != 500 {
+        lab.interval(&mut |_| true);
+    }
+    for _ in 0..200 {
+        lab.interval(&mut |_| false);
+    }
+    assert_eq!(lab.found, []);
+}
+
+#[test]
+fn a_trial_that_finds_nothing_is_repeated_less_and_less_often_down_to_once_a_day() {
+    let mut lab = Lab::new(4, 5);
+    let mut dice = Lab::new(1, 5);
+    let (mut trials, mut sent) = (Vec::new(), 0);
+    while lab.seconds < 82 * 3600 {
+        lab.interval(&mut |_| dice.chance() >= 0.3);
+        if lab.sent == 12 && sent == 20 {
+            trials.push(lab.seconds);
+        }
+        sent = lab.sent;
+    }
+    assert_eq!(lab.found, []);
+    let hours: Vec<u64> = trials.windows(2).map(|pair| (pair[1] - pair[0]) / 3600).collect();
+    assert_eq!(hours, [1, 2, 4, 8, 16, 24, 24]);
+}
+
+#[test]
+fn devices_of_the_same_settings_share_the_halved_ones() {
+    let mut lab = Lab::new(20, 5);
+    let mut bucket = Lab::bucket(5.0, 5.0);
+    while lab.found.is_empty() {
+        lab.interval(&mut bucket);
+    }
+    let of = |lab: &mut Lab, member, answers| {
+        lab.limiters.settings(&lab.plan, TargetId::from_index(member), answers).unwrap()
+    };
+    assert!(Arc::ptr_eq(&of(&mut lab, 0, true), &of(&mut lab, 19, true)));
+    assert!(
+        Arc::ptr_eq(&of(&mut lab, 0, false), &lab.plan.targets[0].settings),
+        "who does not answer is asked in full"
+    );
+}
+
+mod outages {
+    //! What a trial means for the outages of the devices that it asks with fewer pings.
+
+    use super::*;
+    use crate::logic::{Monitor, MonitorOptions, Output};
+    use crate::model::{Now, Saved};
+
+    /// Twenty devices that lose a fifth of their echoes, asked until they are asked with fewer pings.
+    struct Trial {
+        monitor: Monitor,
+        dice: Lab,
+        at: Mono,
+    }
+
+    impl Trial {
+        fn new() -> Trial {
+            let lab = Lab::new(20, 5);
+            let options = MonitorOptions::new([7; 16], "test.invalid");
+            let now = Now::new(Mono::ZERO, Wall::default());
+            let monitor = Monitor::new(Arc::new(lab.plan), &Saved::default(), now, options);
+            let mut trial = Trial { monitor, dice: Lab::new(1, 5), at: Mono::ZERO.plus(INTERVAL) };
+            while trial.pings_of(0) == 5 {
+                trial.interval(|dice| dice.chance() < 0.2);
+            }
+            trial
+        }
+
+        fn pings_of(&mut self, member: usize) -> u16 {
+            self.monitor.settings_of(TargetId::from_index(member)).unwrap().pings
+        }
+
+        /// Asks everybody once. The first device loses what `is_lost`, the others a fifth.
+        fn interval(&mut self, mut is_lost: impl FnMut(&mut Lab) -> bool) -> Vec<Event> {
+            for member in 0..20 {
+                let pings = self.pings_of(member);
+                let lost = |_| if member == 0 { is_lost(&mut self.dice) } else { self.dice.chance() < 0.2 };
+                let echo = |lost| if lost { Echo::Lost(Loss::NoReply) } else { Echo::Reply(Rtt::default()) };
+                let echoes = (0..pings).map(lost).map(echo).collect();
+                let ended = self.at.plus(Duration::from_secs(6));
+                let sample = Sample::new(TargetId::from_index(member), self.at, ended, echoes);
+                let now = Now::new(ended, Wall::default().plus(ended.since(Mono::ZERO)));
+                self.monitor.handle_samples(now, &[sample]);
+            }
+            self.at = self.at.plus(INTERVAL);
+            let mut events = Vec::new();
+            while let Some(output) = self.monitor.poll_output() {
+                if let Output::Event(event) = output {
+                    events.push(event);
+                }
+            }
+            events
+        }
+    }
+
+    fn opened(events: &[Event]) -> bool {
+        events.iter().any(|event| matches!(event, Event::OutageOpened(..)))
+    }
+
+    #[test]
+    fn a_halved_check_that_lost_every_echo_opens_no_outage_and_the_next_is_a_full_one() {
+        let mut trial = Trial::new();
+        assert_eq!(trial.pings_of(0), 3);
+        assert!(!opened(&trial.interval(|_| true)));
+        assert_eq!((trial.pings_of(0), trial.pings_of(1)), (5, 3), "in full, until it answers");
+        assert!(!opened(&trial.interval(|_| false)));
+        assert_eq!(trial.pings_of(0), 3);
+        assert!(!opened(&trial.interval(|_| true)));
+        assert!(opened(&trial.interval(|_| true)), "a full check that is silent does");
+        assert_eq!(trial.pings_of(0), 5);
+        trial.interval(|_| false);
+        assert_eq!(trial.pings_of(0), 5, "and in full while the outage is open");
+    }
+
+    #[test]
+    fn an_outage_that_a_trial_doubted_is_due_no_sooner_than_full_checks_make_it() {
+        let mut trial = Trial::new();
+        let tolerance = trial.monitor.settings_of(TargetId::from_index(0)).unwrap().tolerance;
+        let begun = trial.at;
+        let mut due = None;
+        while due.is_none() {
+            let ended = trial.at.plus(Duration::from_secs(6));
+            let events = trial.interval(|_| true);
+            due = events.iter().any(|event| matches!(event, Event::OutageDue(..))).then_some(ended);
+        }
+        // The last of five pings leaves at 4 s and may be answered a timeout later.
+        let settings = Settings::default();
+        let silent = due.unwrap().since(begun.plus(settings.check_duration()));
+        assert!(silent >= tolerance && silent < tolerance + INTERVAL, "{silent:?} of {tolerance:?}");
     }
 }

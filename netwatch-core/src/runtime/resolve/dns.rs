@@ -3,7 +3,8 @@
 //!
 //! One thread with a small runtime asks for all names, some at a time, as resolv.conf(5) and hosts(5) say at that
 //! moment: netwatch may be started before either is there. Of a name that has addresses of both families and does not
-//! say which, the IPv4 one is taken: the first to answer would change from time to time.
+//! say which, the IPv4 one is taken: the first to answer would change from time to time. For the same reason the IPv6
+//! one is asked for only when it is known that there is no other.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -167,7 +168,8 @@ async fn ask_all(names: Vec<(usize, Name)>, found: &UnboundedSender<Found>, aski
     }
 }
 
-/// Asks for the addresses of a name, of IPv4 first if either will do.
+/// Asks for the addresses of a name, of IPv4 first if either will do. Of a name whose IPv4 address nobody would tell,
+/// nothing is known: it may have both.
 async fn ask(resolver: Option<TokioResolver>, name: &Name) -> Answer {
     let Some(resolver) = resolver else {
         sleep(Duration::ZERO).await;
@@ -179,7 +181,6 @@ async fn ask(resolver: Option<TokioResolver>, name: &Name) -> Answer {
         None => &[RecordType::A, RecordType::AAAA],
     };
     let mut nothing: Option<Duration> = None;
-    let mut failed = false;
     for kind in kinds {
         match resolver.lookup(&*name.0, *kind).await {
             Ok(lookup) => {
@@ -200,14 +201,11 @@ async fn ask(resolver: Option<TokioResolver>, name: &Name) -> Answer {
             }
             Err(error) => {
                 tracing::debug!(name = &*name.0, %error, "a name does not resolve");
-                failed = true;
+                return Answer::Failed;
             }
         }
     }
-    match nothing {
-        Some(keep) if !failed => Answer::Nothing(keep),
-        _ => Answer::Failed,
-    }
+    nothing.map_or(Answer::Failed, Answer::Nothing)
 }
 
 #[cfg(test)]

@@ -6,19 +6,21 @@ use std::sync::{Arc, Mutex};
 
 use hickory_resolver::config::{ConnectionConfig, ResolveHosts};
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, SOA};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, SOA};
 use hickory_resolver::proto::rr::{RData, Record};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use super::*;
 
-/// What the server says of every name: this address with this time to live; that there is none; or nothing at all.
+/// What the server says of every name: this address with this time to live; that there is none; nothing at all; or that
+/// it cannot tell the IPv4 address (or says nothing when asked for it), while it knows one of IPv6.
 #[derive(Clone, Copy)]
 enum Says {
     Address([u8; 4], u32),
     None(u32),
     Nothing,
+    Only6(Option<ResponseCode>),
 }
 
 struct Server {
@@ -92,6 +94,11 @@ fn answer(question: &Message, says: Says) -> Option<Vec<u8>> {
         Says::Address(ip, ttl) if query.query_type() == RecordType::A => {
             answer.answers.push(Record::from_rdata(query.name().clone(), ttl, RData::A(A(ip.into()))));
         }
+        Says::Only6(_) if query.query_type() == RecordType::AAAA => {
+            let ip = "2001:db8::1".parse().unwrap();
+            answer.answers.push(Record::from_rdata(query.name().clone(), 1, RData::AAAA(AAAA(ip))));
+        }
+        Says::Only6(code) => answer.metadata.response_code = code?,
         Says::Address(..) | Says::None(_) => {
             let keep = if let Says::None(keep) = says { keep } else { 1 };
             if matches!(says, Says::None(_)) {
@@ -125,6 +132,21 @@ async fn a_change_is_found_when_the_answer_is_over_and_a_dead_server_takes_nothi
     assert!(server.asked.load(Ordering::Relaxed) > before, "it is asked, and nothing is told while it is silent");
     server.say(Says::Address([192, 0, 2, 3], 1));
     assert_eq!(next(&mut answers, SOON).await.as_deref(), Some("192.0.2.3"), "and found again when it is back");
+}
+
+#[tokio::test]
+async fn a_name_whose_ipv4_address_nobody_tells_keeps_it_and_does_not_turn_to_ipv6() {
+    for trouble in [Some(ResponseCode::ServFail), Some(ResponseCode::Refused), None] {
+        let server = Server::new(Says::Address([192, 0, 2, 1], 1));
+        let (mut answers, _stop) = server.start("olt.example.", None);
+        assert_eq!(next(&mut answers, SOON).await.as_deref(), Some("192.0.2.1"));
+        server.say(Says::Only6(trouble));
+        let before = server.asked.load(Ordering::Relaxed);
+        assert_eq!(next(&mut answers, Duration::from_secs(3)).await, None, "{trouble:?}");
+        assert!(server.asked.load(Ordering::Relaxed) > before, "{trouble:?}");
+        let (mut answers, _stop) = server.start("olt.example.", Some(Family::V6));
+        assert_eq!(next(&mut answers, SOON).await.as_deref(), Some("2001:db8::1"), "the server does answer");
+    }
 }
 
 #[tokio::test]
