@@ -123,9 +123,14 @@ fn one_echo_each(living: &[String], dead: impl Fn(usize) -> String) {
         let counts = (told.sent, told.answered + told.lost, told.unknown);
         assert_eq!(counts, (1, 1, 0), "{told:?}");
         assert_eq!(told.address.as_ref(), Some(&told.host));
-        assert_eq!(told.answered == 1, told.rtt_median_ms.is_some_and(|rtt| rtt < 1000.0), "{told:?}");
+        assert!(told.rtt_median_ms.is_none_or(|rtt| told.answered == 1 && rtt < 1000.0), "{told:?}");
         assert!(!dead.contains(&told.host) || told.lost == 1, "{told:?}");
     }
+    // A reply counts without an RTT where this machine does not know when its request left.
+    let (answered, measured) = told.iter().fold((0, 0), |(answered, measured), told| {
+        (answered + told.answered, measured + u64::from(told.rtt_median_ms.is_some()))
+    });
+    assert!(measured * 2 > answered, "{measured} of {answered} replies have an RTT");
     assert_eq!(code, 1, "some did not answer");
 }
 
@@ -243,7 +248,8 @@ fn the_list_may_come_through_a_pipe_and_the_lists_of_fping_go_out() {
     let said = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     let [living, dead] = lines[..] else { panic!("{said}") };
-    assert!(living.starts_with("198.18.0.1 : 0.") && living.split_whitespace().count() == 4, "{said}");
+    let fates: Vec<&str> = living.strip_prefix("198.18.0.1 : ").expect("the first host").split(' ').collect();
+    assert!(fates.len() == 2 && fates.iter().all(|fate| *fate == "-" || fate.parse::<f64>().is_ok()), "{said}");
     assert_eq!((dead, output.status.code()), ("198.51.100.1 : - -", Some(1)));
     let before = world.echoes().0;
     let (alive, code) = world.said("-a -c 3 -p 50ms -t 200ms 198.18.0.1 198.51.100.1 198.18.0.2");

@@ -64,9 +64,8 @@ impl Check {
         Check { id, target, address, at, settings, named: Named::Own(name.into()) }
     }
 
-    /// The same of a target of the plan.
-    #[cfg(feature = "runtime")]
-    pub(crate) fn planned(
+    /// The same of a target of this plan, whose name it bears: for callers that make many.
+    pub fn planned(
         id: CheckId,
         target: TargetId,
         plan: Arc<Plan>,

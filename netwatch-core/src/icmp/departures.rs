@@ -70,6 +70,11 @@ impl Departures {
         self.correction = correction;
     }
 
+    /// How much earlier than it is taken to have left a packet may have.
+    pub(super) fn slack(&self) -> Duration {
+        self.correction
+    }
+
     /// Whether the packet that is taken to have left at `sent` did so.
     pub(super) fn is_known(&self, sent: Mono) -> bool {
         if self.interrupted.back().is_none_or(|(_, end)| sent > *end) {

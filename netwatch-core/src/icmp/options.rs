@@ -32,7 +32,8 @@ const QUEUE: f64 = 0.02;
 /// It also holds the requests that wait up to 3 s for a neighbour that answers no ARP (mcast_solicit of arp(7), 1 s apart):
 /// thousands, when a segment dies. With less, its silence would look like a queue of ours that is full.
 const LEAST_SEND_BUFFER: usize = 8 << 20;
-const LEAST_BUFFER: usize = 1 << 20;
+/// A small plan gets room for what others may send us.
+const LEAST_BUFFER: usize = 8 << 20;
 const LARGEST_BUFFER: usize = 64 << 20;
 
 impl Default for IcmpOptions {
@@ -50,7 +51,7 @@ impl IcmpOptions {
     }
 
     /// The same options with buffers for a plan of so many echoes a second: the receive buffer holds the replies of half a
-    /// second, and has 1 MiB at least and 64 MiB at most.
+    /// second, and has 8 MiB at least and 64 MiB at most.
     ///
     /// ```
     /// use netwatch_core::IcmpOptions;
@@ -171,8 +172,8 @@ mod tests {
             let options = IcmpOptions::default().with_planned_rate(pps);
             (options.receive_buffer >> 20, options.send_buffer >> 20)
         };
-        assert_eq!(mib(0.0), (1, 8));
-        assert_eq!(mib(f64::NAN), (1, 8));
+        assert_eq!(mib(0.0), (8, 8));
+        assert_eq!(mib(f64::NAN), (8, 8));
         assert_eq!(mib(50_000.0), (19, 8));
         assert_eq!(mib(500_000.0), (64, 8));
         assert_eq!(mib(f64::INFINITY), (64, 64));

@@ -87,15 +87,20 @@ impl Clocks {
     }
 
     /// When the reply to an echo that left at `sent` arrived. `stamp` is the kernel's (nanoseconds since the UNIX epoch), `seen`
-    /// the time at which this program read it, which holds where the stamp cannot be trusted.
-    pub(super) fn arrival(&self, stamp: Option<i64>, sent: Mono, seen: Mono) -> Arrival {
+    /// the time at which this program read it, which holds where the stamp cannot be trusted. The echo may have left up to `slack`
+    /// before `sent`.
+    pub(super) fn arrival(&self, stamp: Option<i64>, sent: Mono, slack: Duration, seen: Mono) -> Arrival {
         let unknown = Arrival { at: seen, is_known: false };
         let Some(stamp) = stamp.filter(|_| sent > self.stepped) else { return unknown };
         let Some(stamped) = self.monotonic(stamp) else { return unknown };
         if stamped > seen.plus(NOISE) || stamped.plus(NOISE) < sent {
             return unknown;
         }
-        // What came back before it left shows only that our idea of the departure is late: by how much, nobody knows.
+        if stamped < sent && stamped.plus(slack) >= sent {
+            // It left at the beginning of the slack, or a little later: its RTT is at most this.
+            return Arrival::known(stamped.plus(slack));
+        }
+        // What came back before it can have left shows only that our idea of the departure is wrong, not by how much.
         Arrival { at: stamped.clamp(sent, seen.max(sent)), is_known: stamped >= sent }
     }
 }
@@ -107,6 +112,8 @@ mod tests {
     use super::*;
 
     const WALL: i64 = 1_700_000_000_000_000_000;
+
+    const NO_SLACK: Duration = Duration::ZERO;
 
     fn mono(us: u64) -> Mono {
         Mono::from_nanos(us * 1_000)
@@ -124,7 +131,7 @@ mod tests {
     fn a_stamp_becomes_monotonic() {
         let clocks = Clocks::new(reading(1_000, WALL));
         let stamp = WALL + 1_250_000;
-        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), mono(9_000)), Arrival::known(mono(1_250)));
+        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), NO_SLACK, mono(9_000)), Arrival::known(mono(1_250)));
     }
 
     #[test]
@@ -132,10 +139,10 @@ mod tests {
         let mut clocks = Clocks::new(reading(1_000, WALL));
         clocks.observe(reading(2_000, WALL - 3_600_000_000_000));
         let stamp = WALL + 1_500_000;
-        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), mono(2_100)), seen_at(2_100));
+        assert_eq!(clocks.arrival(Some(stamp), mono(1_000), NO_SLACK, mono(2_100)), seen_at(2_100));
         let stamp = WALL - 3_600_000_000_000 + 2_500_000;
         assert_eq!(
-            clocks.arrival(Some(stamp), mono(2_200), mono(2_600)),
+            clocks.arrival(Some(stamp), mono(2_200), NO_SLACK, mono(2_600)),
             Arrival::known(mono(2_500)),
             "exact again after it"
         );
@@ -145,14 +152,14 @@ mod tests {
     fn a_small_step_makes_no_plausible_rtt() {
         let mut clocks = Clocks::new(reading(1_000, WALL));
         clocks.observe(reading(2_000, WALL - 400_000));
-        assert_eq!(clocks.arrival(Some(WALL + 1_500_000), mono(1_000), mono(2_100)), seen_at(2_100));
+        assert_eq!(clocks.arrival(Some(WALL + 1_500_000), mono(1_000), NO_SLACK, mono(2_100)), seen_at(2_100));
     }
 
     #[test]
     fn an_impossible_stamp_is_not_believed() {
         let clocks = Clocks::new(reading(1_000, WALL));
         for stamp in [Some(WALL - 1), Some(WALL + 99_000_000_000), Some(i64::MIN), Some(i64::MAX), None] {
-            assert_eq!(clocks.arrival(stamp, mono(1_000), mono(1_400)), seen_at(1_400), "{stamp:?}");
+            assert_eq!(clocks.arrival(stamp, mono(1_000), NO_SLACK, mono(1_400)), seen_at(1_400), "{stamp:?}");
         }
     }
 
@@ -161,17 +168,31 @@ mod tests {
         let mut clocks = Clocks::new(reading(1_000, WALL));
         let preempted = Reading { before: mono(2_000), real: WALL + 2_000_000, after: mono(9_000) };
         clocks.observe(preempted);
-        assert_eq!(clocks.arrival(Some(WALL + 2_250_000), mono(2_000), mono(9_100)), Arrival::known(mono(2_250)));
+        assert_eq!(
+            clocks.arrival(Some(WALL + 2_250_000), mono(2_000), NO_SLACK, mono(9_100)),
+            Arrival::known(mono(2_250))
+        );
     }
 
     #[test]
     fn a_reply_stamped_before_its_echo_left_has_no_rtt() {
         let clocks = Clocks::new(reading(10_000, WALL));
-        let arrival = |stamped: i64| clocks.arrival(Some(WALL + stamped * 1_000), mono(10_000), mono(10_200));
+        let arrival = |stamped: i64| clocks.arrival(Some(WALL + stamped * 1_000), mono(10_000), NO_SLACK, mono(10_200));
         assert_eq!(arrival(10_000), Arrival::known(mono(10_000)));
         assert_eq!(arrival(9_999), Arrival { at: mono(10_000), is_known: false }, "it counts, its RTT does not");
         assert_eq!(arrival(9_951), Arrival { at: mono(10_000), is_known: false });
         assert_eq!(arrival(9_949), seen_at(10_200));
+    }
+
+    #[test]
+    fn a_reply_may_come_while_its_echo_leaves() {
+        let clocks = Clocks::new(reading(10_000, WALL));
+        let slack = Duration::from_micros(4);
+        let arrival = |stamped: i64| clocks.arrival(Some(WALL + stamped * 1_000), mono(10_000), slack, mono(10_200));
+        assert_eq!(arrival(9_999), Arrival::known(mono(10_003)), "3 us at most");
+        assert_eq!(arrival(9_996), Arrival::known(mono(10_000)));
+        assert_eq!(arrival(9_995), Arrival { at: mono(10_000), is_known: false });
+        assert_eq!(arrival(10_003), Arrival::known(mono(10_003)));
     }
 
     #[test]
@@ -185,7 +206,10 @@ mod tests {
     fn a_wide_reading_moves_the_offset_by_nothing() {
         let mut clocks = Clocks::new(reading(1_000, WALL));
         clocks.observe(Reading { before: mono(2_000), real: WALL + 2_030_000, after: mono(2_030) });
-        assert_eq!(clocks.arrival(Some(WALL + 2_250_000), mono(2_000), mono(9_100)), Arrival::known(mono(2_250)));
+        assert_eq!(
+            clocks.arrival(Some(WALL + 2_250_000), mono(2_000), NO_SLACK, mono(9_100)),
+            Arrival::known(mono(2_250))
+        );
         clocks.observe(reading(3_000, WALL + 400));
         assert_eq!(clocks.monotonic(WALL + 400 + 5_000_000), Some(mono(5_000)), "a narrow one does");
     }

@@ -63,7 +63,9 @@ impl Lane {
         for packet in ingoing.packets() {
             let clocks = &*desk.clocks;
             let stamp = packet.stamp.map(clock::shown);
-            let arrival = |sent| clocks.arrival(stamp, sent, reading.after).of_departure(departures.is_known(sent));
+            let arrival = |sent| {
+                clocks.arrival(stamp, sent, departures.slack(), reading.after).of_departure(departures.is_known(sent))
+            };
             let (count, slot) = if error_queue {
                 returned(&mut judge, &packet)
             } else {
