@@ -2,7 +2,7 @@
 //!
 //! `SO_TIMESTAMPING` in a control message of one packet (`SOF_TIMESTAMPING_TX_SOFTWARE`, linux/net_tstamp.h; Linux 4.6) lets the
 //! driver stamp it as it takes it; the stamp comes back in the sender's error queue. To ask for every packet would double what has to be
-//! received, so at most [`RATE`] a second do, and one at a time, so that no identifier is needed to tell whose a stamp is.
+//! received, so at most fifty a second do, and one at a time, so that no identifier is needed to tell whose a stamp is.
 
 use std::time::Duration;
 
