@@ -217,7 +217,8 @@ impl TargetState {
         self.checked = true;
         let mut change = Change::default();
         let verdict = Verdict::of(sample);
-        self.doubted = verdict == Verdict::Silent && is_halved(sample, settings);
+        // Only who answers is asked with fewer pings; a probe that has as few echoes of itself is believed the second time.
+        self.doubted = self.answers() && verdict == Verdict::Silent && is_halved(sample, settings);
         match verdict {
             Verdict::Silent if self.doubted => self.doubt(sample, settings),
             Verdict::Answered => self.answered(now, sample, settings, &mut change),
@@ -361,6 +362,20 @@ fn first_reply(sample: &Sample, settings: &Settings) -> Mono {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_that_never_has_more_echoes_hides_no_outage() {
+        let (now, settings) = (Now::new(Mono::ZERO, Wall::default()), Settings::default());
+        let mut state = TargetState::new(now, 0, false);
+        let mut take = |echo: Echo| {
+            let sample = Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, [echo; 3].into_iter().collect());
+            state.take(now, &sample, &settings, || (OutageId::new(1), "t".into())).opened
+        };
+        let silent = Echo::Lost(crate::model::Loss::NoReply);
+        assert!(!take(Echo::Reply(crate::model::Rtt::default())));
+        assert!(!take(silent), "it may be one of our own halved checks");
+        assert!(take(silent), "a device in doubt is asked in full, so this one is not");
+    }
 
     #[test]
     fn a_million_targets_fit() {
