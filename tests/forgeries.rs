@@ -13,6 +13,7 @@ use netwatch_tests::daemon::Daemon;
 use netwatch_tests::isp::{Behaviour, Flood, Forged, Isp};
 use netwatch_tests::netns::Namespace;
 use netwatch_tests::process::{Kept, wait_for};
+use netwatch_tests::scene::is_late;
 use netwatch_tests::stage::{Fleet, SOON, Stage};
 use netwatch_tests::watch::{Change, Watch};
 
@@ -52,10 +53,8 @@ fn flooded(fleet: Fleet, of: Forged) {
     assert!(after < before + FLAT, "resident memory grew from {before} to {after} bytes");
     watch.assert_down_only(&["d01"]);
     watch.assert_loss_only(&["d01"]);
-    // But that a busy machine may be late.
-    let late = |cause: &str| ["not_sent", "stalled"].contains(&cause);
     let is_right = |change: &Change| match change.cause.as_deref() {
-        Some(cause) => late(cause),
+        Some(cause) => is_late(cause),
         None => (change.status == "down") == (change.name == "d01"),
     };
     let wrong: Vec<Change> = watch.changes().into_iter().filter(|one| one.at > begin && !is_right(one)).collect();

@@ -64,9 +64,9 @@ impl Lab {
             Check::new(CheckId::new(n), target, format!("device {n}"), address, begin, settings.clone())
         };
         let before = self.probe.counters();
-        let (found, due) = (Sheet::default(), [check(LIAR, addresses[0]), check(HONEST, addresses[1])]);
+        let (found, due) = (Sheet::default(), vec![check(LIAR, addresses[0]), check(HONEST, addresses[1])]);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(self.probe.check_many(&due, &found));
+        runtime.block_on(self.probe.check_many(due, &found));
         std::thread::sleep(linger);
         let after = self.probe.counters();
         let samples = found.0.into_inner().unwrap();

@@ -41,7 +41,7 @@ fn ask(probe: &IcmpProbe, addresses: &[IpAddr], over: Duration) -> Vec<Echo> {
         Check::new(CheckId::new(n as u64), TargetId::from_index(n), "", address, at, Arc::clone(&settings))
     };
     let (checks, sheet): (Vec<Check>, Sheet) = (addresses.iter().enumerate().map(check).collect(), Sheet::default());
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(probe.check_many(&checks, &sheet));
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(probe.check_many(checks, &sheet));
     let mut samples = sheet.0.into_inner().unwrap();
     samples.sort_by_key(|sample| sample.target.index());
     samples.iter().map(|sample| sample.echoes.iter().next().unwrap()).collect()

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use netwatch_tests::netns::Namespace;
 use netwatch_tests::process::{Kept, program};
+use netwatch_tests::scene::is_late;
 use rustix::process::Signal;
 use serde::Deserialize;
 
@@ -115,17 +116,32 @@ fn one_echo_each(living: &[String], dead: impl Fn(usize) -> String) {
     println!("{} hosts in {:?}, {requests} requests, {replies} replies", told.len(), begin.elapsed());
     assert_eq!(told.len(), living.len() + dead.len(), "one object a host");
     assert_eq!(told.iter().map(|told| &told.host).collect::<HashSet<_>>().len(), told.len());
-    assert_eq!(requests, living.len() as u64, "one echo to each that is there");
+    // A machine that is kept from running may be late with some, and says so of each.
+    let late = |of: &str| {
+        told.iter().filter(|told| !dead.contains(&told.host) && told.cause.as_deref() == Some(of)).count() as u64
+    };
+    let (not_sent, stalled) = (late("not_sent"), late("stalled"));
+    println!("{not_sent} not sent, {stalled} in doubt for a stall");
+    assert_eq!(requests, living.len() as u64 - not_sent, "one echo to each that is there");
     // A kernel under load answers not every request (net/ipv4/icmp.c, icmp_xmit_lock); that is not our loss.
     let lost = told.iter().filter(|told| !dead.contains(&told.host) && told.lost == 1).count() as u64;
-    assert_eq!(lost, requests - replies, "as many are lost as were not answered");
+    let skipped = requests - replies;
+    assert!(
+        (lost..=lost + stalled).contains(&skipped),
+        "{lost} are lost and {stalled} in doubt, {skipped} were not answered"
+    );
     for told in &told {
+        if told.cause.as_deref().is_some_and(is_late) {
+            assert_eq!((told.answered + told.lost, told.unknown), (0, 1), "{told:?}");
+            continue;
+        }
         let counts = (told.sent, told.answered + told.lost, told.unknown);
         assert_eq!(counts, (1, 1, 0), "{told:?}");
         assert_eq!(told.address.as_ref(), Some(&told.host));
         assert!(told.rtt_median_ms.is_none_or(|rtt| told.answered == 1 && rtt < 1000.0), "{told:?}");
         assert!(!dead.contains(&told.host) || told.lost == 1, "{told:?}");
     }
+    assert!((not_sent + stalled) * 4 < living.len() as u64, "three quarters are asked in time");
     // A reply counts without an RTT where this machine does not know when its request left.
     let (answered, measured) = told.iter().fold((0, 0), |(answered, measured), told| {
         (answered + told.answered, measured + u64::from(told.rtt_median_ms.is_some()))

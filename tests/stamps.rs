@@ -102,7 +102,7 @@ fn measure(rate: u32, v6: bool, busy: usize) -> Measured {
         })
         .collect();
     let sheet = Sheet::default();
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(probe.check_many(&checks, &sheet));
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(probe.check_many(checks, &sheet));
     let captured = capture.stop();
     assert_eq!(captured.missed, 0, "the capture saw everything");
     let mut measured = Measured { errors: Vec::new(), replies: 0, unmeasured: 0, accuracy: probe.accuracy() };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use netwatch_tests::config::Config;
 use netwatch_tests::isp::Behaviour;
 use netwatch_tests::limits::Quota;
-use netwatch_tests::scene::{NORMAL_AGAIN, Scene, judge, quick};
+use netwatch_tests::scene::{LATE, NORMAL_AGAIN, Scene, judge, quick};
 use netwatch_tests::stage::{Fleet, SOON, Stage};
 use netwatch_tests::watch::Watch;
 
@@ -38,7 +38,7 @@ fn stopped(time: Duration, times: u32) {
         });
         watch.wait_normal(&dead, NORMAL_AGAIN);
     }
-    judge(&watch, &dead, begin, &["not_sent", "stalled"]);
+    judge(&watch, &dead, begin, &LATE);
     stage.daemon.assert_told_only(&dead, SOON);
 }
 
@@ -75,5 +75,5 @@ fn a_tenth_of_a_processor_is_no_loss() {
     let throttled = quota.throttled();
     drop(quota);
     assert!(throttled > 50, "a tenth must not be enough for this test to mean something: held back {throttled} times");
-    scene.judge(&["d01", "d02"], begin, &["not_sent", "stalled"], two_intervals);
+    scene.judge(&["d01", "d02"], begin, &LATE, two_intervals);
 }
