@@ -81,7 +81,7 @@ impl Round<'_> {
                 }
                 let due: Vec<Check> = (first..next).map(check).collect();
                 let (probe, out) = (Arc::clone(probe), Arc::clone(out));
-                slices.spawn(async move { probe.check_many(&due, &*out).await });
+                slices.spawn(async move { probe.check_many(due, &*out).await });
                 while slices.try_join_next().is_some() {}
             }
             slices.join_all().await;

@@ -106,7 +106,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
 /// When no socket for it can be opened; the error says what to permit.
 fn icmp(plan: &Plan) -> Result<Arc<IcmpProbe>, OpenError> {
     let rate = plan.echoes_per_second();
-    let options = IcmpOptions::default().with_planned_rate(rate);
+    let options = IcmpOptions::default().with_planned_rate(rate).with_targets(plan.targets.len());
     let wanted = options.receive_buffer;
     let probe = IcmpProbe::open(options)?;
     let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.receive_buffer(family)).min();

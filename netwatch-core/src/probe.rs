@@ -128,17 +128,21 @@ pub trait Probe: Send + Sync {
 
     /// Asks many, reporting each as it finishes. The default runs [`check`](Probe::check) for up to 256 at a time; if
     /// one panics the others are finished first.
-    async fn check_many(&self, due: &[Check], out: &dyn Report) {
-        let panicked = Mutex::new(None);
+    ///
+    /// The checks are the probe's own: hundreds of thousands may be under way for seconds, and what it needs no more of
+    /// them it may drop.
+    async fn check_many(&self, due: Vec<Check>, out: &dyn Report) {
+        let panicked = &Mutex::new(None);
         stream::iter(due)
-            .for_each_concurrent(CONCURRENT_CHECKS, |check| async {
-                match AssertUnwindSafe(self.check(check)).catch_unwind().await {
+            .for_each_concurrent(CONCURRENT_CHECKS, |check| async move {
+                match AssertUnwindSafe(self.check(&check)).catch_unwind().await {
                     Ok(sample) => out.report(&[(check.id, sample)]),
                     Err(panic) => *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic),
                 }
             })
             .await;
-        if let Some(panic) = panicked.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let panicked = panicked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(panic) = panicked {
             resume_unwind(panic);
         }
     }

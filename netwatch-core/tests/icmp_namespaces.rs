@@ -115,7 +115,7 @@ fn ask(probe: &IcmpProbe, addresses: &[&str], settings: Settings) -> Vec<Vec<Ech
         .collect();
     let out = Collected::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(probe.check_many(&checks, &out));
+    runtime.block_on(probe.check_many(checks, &out));
     let mut samples = out.0.into_inner().unwrap();
     samples.sort_by_key(|(id, _)| *id);
     assert_eq!(samples.len(), addresses.len(), "every check is reported");
@@ -300,7 +300,7 @@ fn stopped_at_work(kind: SocketKind) {
     let checks = ["10.9.0.2", "10.9.0.99", "fd09::99"].iter().enumerate().map(|(n, address)| check(n, address));
     let (checks, out): (Vec<Check>, Collected) = (checks.collect(), Collected::default());
     let waker = std::task::Waker::from(Arc::new(Sleepy(std::thread::current())));
-    let mut asking = probe.check_many(&checks, &out);
+    let mut asking = probe.check_many(checks, &out);
     while asking.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending() {
         std::thread::park();
     }

@@ -54,7 +54,7 @@ fn ask(probe: &IcmpProbe) -> Vec<Echo> {
         Check::new(CheckId::new(n as u64), TargetId::from_index(n), "", SocketAddr::new(ip, 0), at, settings.clone())
     };
     let (checks, out): (Vec<Check>, Collected) = ((0..100).map(check).collect(), Collected::default());
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(probe.check_many(&checks, &out));
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(probe.check_many(checks, &out));
     let samples = out.0.into_inner().unwrap();
     samples.iter().flat_map(|sample| sample.echoes.iter().collect::<Vec<_>>()).collect()
 }

@@ -27,6 +27,11 @@ pub(super) struct KnownGroup<'a> {
 /// The groups by their names.
 pub(super) type Groups<'a> = HashMap<&'a str, KnownGroup<'a>>;
 
+/// A row of a bulk file is hardly shorter: a name of four letters and an address.
+const SHORT_ROW: u64 = 16;
+/// Room is made for so many at most before they are there.
+const MOST_EXPECTED: u64 = 1 << 20;
+
 /// The targets so far.
 pub(super) struct Targets<'a> {
     /// How many were read, good and bad.
@@ -64,6 +69,15 @@ impl<'a> Targets<'a> {
             hosts: Vec::new(),
             hasher: RandomState::new(),
         }
+    }
+
+    /// A file of so many bytes follows. Room that is made at once leaves no holes behind as growing bit by bit does; where
+    /// there is none to be had, nothing is lost yet.
+    pub(super) fn expect(&mut self, bytes: u64) {
+        let rows = (bytes / SHORT_ROW).min(MOST_EXPECTED) as usize;
+        let _ = self.targets.try_reserve(rows);
+        let _ = self.names.try_reserve(rows);
+        let _ = self.hosts.try_reserve(rows);
     }
 
     /// One more.

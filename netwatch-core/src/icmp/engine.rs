@@ -18,6 +18,7 @@ use super::doubt::Doubts;
 use super::handover::{Command, Inbox, Submission};
 use super::inflight::{InFlight, SLACK};
 use super::kernel::Kernel;
+use super::keys::MOST_SLOTS;
 use super::lane::{Desk, Lane};
 use super::pacer::Pacer;
 use super::pulse::{Pulse, STALL};
@@ -91,6 +92,14 @@ impl Engine {
             received: 0,
             has_listened: true,
         }
+    }
+
+    /// Makes room for so many targets at once: tables that grow by copying leave holes behind that nothing fits into.
+    pub(super) fn make_room(&mut self, targets: usize) {
+        let slots = targets.min(MOST_SLOTS as usize);
+        self.inflight.make_room(slots);
+        self.pacer.make_room(slots);
+        self.timeouts.make_room(slots);
     }
 
     /// Runs until it is told to stop, or nobody is left who could.

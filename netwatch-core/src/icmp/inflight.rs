@@ -70,6 +70,12 @@ impl InFlight {
         }
     }
 
+    /// Makes room for so many targets.
+    pub(super) fn make_room(&mut self, targets: usize) {
+        self.slots.reserve_exact(targets);
+        self.homes.reserve_exact(targets);
+    }
+
     /// Whether any check is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.live == [0; 2]

@@ -56,7 +56,7 @@ pub use counters::Counters;
 pub use options::{IcmpOptions, OpenError};
 pub use socket::SocketKind;
 
-use crate::model::{Cause, Family, Sample};
+use crate::model::{Cause, Family, Mono, Sample, TargetId};
 use crate::probe::{Check, CheckId, Probe, Report};
 
 /// Pings: ICMP and ICMPv6 echo, for any number of devices from one thread.
@@ -107,7 +107,11 @@ impl IcmpProbe {
         let told = Arc::clone(&instrument);
         let thread = std::thread::Builder::new()
             .name("netwatch-icmp".into())
-            .spawn(move || engine::Engine::new(inbox, lanes, shared, told, seed).run())
+            .spawn(move || {
+                let mut engine = engine::Engine::new(inbox, lanes, shared, told, seed);
+                engine.make_room(options.targets);
+                engine.run();
+            })
             .map_err(OpenError::NotStarted)?;
         Ok(IcmpProbe { handover, tally, instrument, kinds, buffers, thread: Some(thread) })
     }
@@ -161,18 +165,19 @@ impl Drop for IcmpProbe {
 impl Probe for IcmpProbe {
     async fn check(&self, check: &Check) -> Sample {
         let one = Collector::default();
-        self.check_many(std::slice::from_ref(check), &one).await;
+        self.check_many(vec![check.clone()], &one).await;
         let sample = one.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        sample.unwrap_or_else(|| failed(check))
+        sample.unwrap_or_else(|| Left::of(check).failed())
     }
 
-    async fn check_many(&self, due: &[Check], out: &dyn Report) {
+    async fn check_many(&self, due: Vec<Check>, out: &dyn Report) {
         if due.is_empty() {
             return;
         }
-        let mut ticket = self.handover.submit(due);
-        let mut finished = Vec::new();
-        let mut reported = Vec::with_capacity(due.len());
+        let mut ticket = self.handover.submit(&due);
+        let left: Box<[Left]> = due.iter().map(Left::of).collect();
+        drop(due);
+        let (mut finished, mut reported) = (Vec::new(), Vec::new());
         loop {
             let is_over = poll_fn(|context| ticket.poll(context, &mut finished)).await;
             reported.extend(finished.iter().map(|(id, _)| *id));
@@ -183,17 +188,30 @@ impl Probe for IcmpProbe {
                 break;
             }
         }
-        if reported.len() < due.len() {
+        if reported.len() < left.len() {
             reported.sort_unstable();
-            let left = due.iter().filter(|check| reported.binary_search(&check.id).is_err());
-            out.report(&left.map(|check| (check.id, failed(check))).collect::<Vec<_>>());
+            let left = left.iter().filter(|check| reported.binary_search(&check.id).is_err());
+            out.report(&left.map(|check| (check.id, check.failed())).collect::<Vec<_>>());
         }
     }
 }
 
-/// The engine ended before this check did.
-fn failed(check: &Check) -> Sample {
-    Sample::unknown(check.target, check.at, clock::mono(), check.settings.pings, Cause::ProbeFailed)
+/// What has to be known of a check whose engine ended before it did.
+struct Left {
+    id: CheckId,
+    at: Mono,
+    target: TargetId,
+    pings: u16,
+}
+
+impl Left {
+    fn of(check: &Check) -> Left {
+        Left { id: check.id, at: check.at, target: check.target, pings: check.settings.pings }
+    }
+
+    fn failed(&self) -> Sample {
+        Sample::unknown(self.target, self.at, clock::mono(), self.pings, Cause::ProbeFailed)
+    }
 }
 
 /// Takes the sample of one check.

@@ -19,6 +19,9 @@ pub struct IcmpOptions {
     /// Bytes of payload in each echo, from 24 (the default, which is the cookie alone) to 1,472, the most that an Ethernet frame
     /// holds over IPv4. What lies outside is taken to be the nearer of the two.
     pub payload: usize,
+    /// How many targets there is room for from the start; default none. More may be asked at any time: what is needed then is
+    /// taken bit by bit, and half as much again may stay behind in pieces.
+    pub targets: usize,
     /// Which sockets may be used; default either, raw first.
     pub sockets: Option<SocketKind>,
 }
@@ -38,7 +41,13 @@ const LARGEST_BUFFER: usize = 64 << 20;
 
 impl Default for IcmpOptions {
     fn default() -> IcmpOptions {
-        IcmpOptions { receive_buffer: 16 << 20, send_buffer: LEAST_SEND_BUFFER, payload: PAYLOAD, sockets: None }
+        IcmpOptions {
+            receive_buffer: 16 << 20,
+            send_buffer: LEAST_SEND_BUFFER,
+            payload: PAYLOAD,
+            targets: 0,
+            sockets: None,
+        }
     }
 }
 
@@ -62,6 +71,13 @@ impl IcmpOptions {
     pub fn with_planned_rate(mut self, echoes_per_second: f64) -> IcmpOptions {
         let held = |seconds: f64, least| ((echoes_per_second * PACKET * seconds) as usize).clamp(least, LARGEST_BUFFER);
         (self.receive_buffer, self.send_buffer) = (held(STALL, LEAST_BUFFER), held(QUEUE, LEAST_SEND_BUFFER));
+        self
+    }
+
+    /// The same options with room for so many targets from the start.
+    #[must_use]
+    pub fn with_targets(mut self, targets: usize) -> IcmpOptions {
+        self.targets = targets;
         self
     }
 

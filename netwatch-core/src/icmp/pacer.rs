@@ -34,6 +34,11 @@ impl Pacer {
         }
     }
 
+    /// Makes room for so many slots.
+    pub(super) fn make_room(&mut self, slots: usize) {
+        self.wheel.make_room(slots);
+    }
+
     /// The slot has an echo to send at `at`. A slot has one plan at a time.
     pub(super) fn plan(&mut self, slot: u32, at: Mono) {
         if self.wheel.has_passed(at) {

@@ -62,7 +62,7 @@ async fn many_checks_come_back_each_with_its_own_result() {
     let checks: Vec<Check> =
         (0..500).map(|n| check(n, &format!("127.0.{}.{}", n / 250, n % 250 + 1), &quick(3))).collect();
     let out = Collected::default();
-    probe.check_many(&checks, &out).await;
+    probe.check_many(checks, &out).await;
     let mut samples = out.0.into_inner().unwrap();
     samples.sort_by_key(|(id, _)| *id);
     assert_eq!(samples.len(), 500);
@@ -182,12 +182,12 @@ async fn an_engine_that_ended_knows_nothing_of_any_check() {
     assert!(probe.is_alive());
     let mut slow = quick(2);
     slow.spacing = Duration::from_secs(5);
-    let (checks, out) = ([check(0, "127.0.0.1", &quick(1)), check(1, "127.0.0.2", &slow)], Collected::default());
+    let (checks, out) = (vec![check(0, "127.0.0.1", &quick(1)), check(1, "127.0.0.2", &slow)], Collected::default());
     let kill = async {
         tokio::time::sleep(Duration::from_millis(400)).await;
         probe.handover.stop();
     };
-    tokio::join!(probe.check_many(&checks, &out), kill);
+    tokio::join!(probe.check_many(checks.clone(), &out), kill);
     let mut samples = out.0.into_inner().unwrap();
     samples.sort_by_key(|(id, _)| *id);
     let failed = [Echo::Unknown(Cause::ProbeFailed); 2].into_iter().collect();
@@ -205,7 +205,7 @@ async fn an_engine_that_ended_knows_nothing_of_any_check() {
 
 #[tokio::test]
 async fn a_check_of_nothing_returns() {
-    open().check_many(&[], &Collected::default()).await;
+    open().check_many(Vec::new(), &Collected::default()).await;
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn an_overflow_is_no_loss(network: &str) {
     let at = clock::mono().plus(Duration::from_millis(100));
     let checks: Vec<Check> = (0..200).map(|n| Check { at, ..check(n, network, &quick(1)) }).collect();
     let out = Collected::default();
-    probe.check_many(&checks, &out).await;
+    probe.check_many(checks, &out).await;
     let samples = out.0.into_inner().unwrap();
     let all: Vec<Echo> = samples.iter().flat_map(|(_, sample)| sample.echoes.iter().collect::<Vec<_>>()).collect();
     let overflowed = all.iter().filter(|echo| **echo == Echo::Unknown(Cause::ReceiveOverflow)).count();

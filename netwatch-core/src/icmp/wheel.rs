@@ -47,6 +47,11 @@ impl Wheel {
         }
     }
 
+    /// Makes room for so many slots.
+    pub(super) fn make_room(&mut self, slots: usize) {
+        self.entries.reserve_exact(slots);
+    }
+
     /// Arms the timer of this slot, instead of what it was armed for.
     pub(super) fn arm(&mut self, slot: u32, at: Mono) {
         self.disarm(slot);

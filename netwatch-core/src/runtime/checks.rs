@@ -103,7 +103,7 @@ impl Checks {
     /// An empty book for this many targets.
     pub(super) fn new(targets: usize) -> Checks {
         Checks {
-            slab: Slab::default(),
+            slab: Slab::with_room(targets),
             busy: vec![0; targets],
             give_up: BTreeMap::new(),
             told: vec![Mono::ZERO; targets],

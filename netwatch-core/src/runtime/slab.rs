@@ -39,6 +39,11 @@ enum Held {
 }
 
 impl Slab {
+    /// Room for so many from the start: what would grow by copying leaves holes that nothing fits into.
+    pub(super) fn with_room(checks: usize) -> Slab {
+        Slab { places: Vec::with_capacity(checks), free: None }
+    }
+
     /// Takes a check in, under a number that no check had before. `None` with 2^32 under way.
     pub(super) fn insert(&mut self, check: Open) -> Option<CheckId> {
         let Some(at) = self.free else {

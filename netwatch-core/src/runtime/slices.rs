@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::checks::{Inbox, give_up_at};
 use crate::model::Mono;
-use crate::probe::{Check, Probe};
+use crate::probe::{Check, CheckId, Probe};
 
 /// The slices under way. Dropping this drops their futures.
 pub(super) struct Slices {
@@ -27,9 +27,9 @@ impl Slices {
     /// given up, so that a probe that does not keep its timeouts piles up nothing.
     pub(super) fn hand_over(&mut self, now: Mono, place: usize, probe: Arc<dyn Probe>, checks: Vec<Check>) {
         let Some(end) = checks.iter().map(|check| give_up_at(check.at, &check.settings)).max() else { return };
-        let slice = Slice { inbox: self.inbox.clone(), checks };
+        let slice = Slice { inbox: self.inbox.clone(), checks: checks.iter().map(|check| check.id).collect() };
         self.tasks.spawn(async move {
-            let asking = AssertUnwindSafe(probe.check_many(&slice.checks, &*slice.inbox)).catch_unwind();
+            let asking = AssertUnwindSafe(probe.check_many(checks, &*slice.inbox)).catch_unwind();
             if let Ok(Err(_panic)) = timeout(end.since(now), asking).await {
                 slice.inbox.panicked(place);
             }
@@ -46,11 +46,11 @@ impl Slices {
 /// However a slice ends (returned, dropped, panicked), the book learns that nothing more comes from it.
 struct Slice {
     inbox: Arc<Inbox>,
-    checks: Vec<Check>,
+    checks: Box<[CheckId]>,
 }
 
 impl Drop for Slice {
     fn drop(&mut self) {
-        self.inbox.ended(self.checks.iter().map(|check| check.id));
+        self.inbox.ended(self.checks.iter().copied());
     }
 }

@@ -259,7 +259,7 @@ impl Probe for Mute {
         pending().await
     }
 
-    async fn check_many(&self, due: &[Check], _out: &dyn Report) {
+    async fn check_many(&self, due: Vec<Check>, _out: &dyn Report) {
         self.asked.fetch_add(due.len(), Ordering::Relaxed);
         if self.hangs {
             pending().await

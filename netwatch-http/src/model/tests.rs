@@ -79,7 +79,7 @@ fn a_sample_moves_the_last_answer_but_not_the_status() {
 
 #[test]
 fn a_million_rows_fit() {
-    assert!(size_of::<State>() <= 144, "{} bytes", size_of::<State>());
+    assert!(size_of::<State>() <= 112, "{} bytes", size_of::<State>());
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub(crate) async fn ask(
                 next_slice = now.plus(SLICE);
                 queue.speed_up();
                 let (probe, desk) = (Arc::clone(&probe), Arc::clone(&desk));
-                slices.spawn(async move { probe.check_many(&due, &*desk).await });
+                slices.spawn(async move { probe.check_many(due, &*desk).await });
             }
         }
         if queue.is_empty() && slices.is_empty() && !is_naming {
