@@ -21,6 +21,7 @@ mod growth;
 mod lab;
 mod logic;
 mod peers;
+mod profile;
 mod report;
 mod stats;
 mod sustain;
@@ -119,6 +120,14 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Where the daemon's time goes, by Linux perf.
+    Profile {
+        /// How many devices.
+        #[arg(long, default_value_t = 300_000)]
+        targets: usize,
+        #[command(flatten)]
+        common: Common,
+    },
     /// The pure half alone: checks a second, allocations a check.
     Logic {
         /// Numbers of devices, each in turn.
@@ -155,6 +164,7 @@ fn main() {
         Command::Engine { targets, common } => growth::engine(&targets, &common),
         Command::EngineAlone { size, laps } => growth::alone(size, laps),
         Command::Dead { targets, percent, common } => dead::measure(targets, percent, &common),
+        Command::Profile { targets, common } => profile::measure(targets, &common),
         Command::Ping { targets, common } => peers::many::measure(&targets, &common),
         Command::Peers { quick, common } => peers::measure(quick, &common),
         Command::Logic { targets, common } => logic::measure(&targets, &common),

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::Common;
 use crate::cost::{Meter, Whose};
 use crate::daemon::{INTERVAL, Netwatch};
+use crate::floor::Floor;
 use crate::lab::{Lab, alive};
 use crate::report::Report;
 
@@ -49,6 +50,8 @@ pub(crate) fn measure(sizes: &[usize], how: &How, common: &Common) {
         "devices with loss",
         "devices not OK",
         "us an echo",
+        "floor at that rate, us",
+        "floor's echoes/s",
         "resident, MB",
         "B a target over 40 MB",
         "stolen, s",
@@ -79,6 +82,8 @@ pub(crate) fn measure(sizes: &[usize], how: &How, common: &Common) {
         let (spent, after) = (meter.stop(&lab), daemon.counters());
         let (resident, _) = crate::cost::memory(daemon.pid());
         daemon.stop();
+        let rate = u64::try_from(*size / 2).expect("a number of devices");
+        let (floor, _) = Floor { is_v6, ..Floor::paced(rate) }.run(&lab, Duration::from_secs(common.seconds));
         let planned = *size as f64 * 5.0 * spent.wall.as_secs_f64() / INTERVAL.as_secs_f64();
         report.row([
             size.to_string(),
@@ -89,6 +94,8 @@ pub(crate) fn measure(sizes: &[usize], how: &How, common: &Common) {
             if *size <= MOST_LISTED { lossy.to_string() } else { "-".to_owned() },
             not_ok.to_string(),
             format!("{:.2}", spent.per_echo()),
+            format!("{:.2}", floor.per_echo()),
+            format!("{:.0}", floor.answered.requests as f64 / floor.wall.as_secs_f64()),
             format!("{:.1}", resident as f64 / 1e6),
             format!("{:.0}", (resident as f64 - 40e6).max(0.0) / *size as f64),
             format!("{:.2}", spent.stolen.as_secs_f64()),
