@@ -25,6 +25,9 @@ use crate::model::{
 /// How much seen silence a crash may cost at most.
 const PROGRESS: Duration = Duration::from_secs(15);
 
+/// A check that begins so soon after the end of another was handed out before that one's result was known.
+const HANDED_OVER: Duration = Duration::from_millis(250);
+
 /// Stands for "never": no check is as old.
 const NEVER: Wall = Wall::from_unix_nanos(i64::MIN);
 
@@ -49,8 +52,8 @@ pub(super) struct TargetState {
     pub(super) checked: bool,
     /// Whether `link` is a check that the next may be joined to.
     linked: bool,
-    /// Whether the last check was silent, but made with too few pings to prove anything.
-    doubted: bool,
+    /// How many of the last checks were silent, but made with too few pings to prove anything.
+    doubts: u8,
     record: Record,
 }
 
@@ -110,7 +113,7 @@ impl TargetState {
             conclusive: Status::Pending,
             checked: false,
             linked: false,
-            doubted: false,
+            doubts: 0,
             record: Record::Nothing,
         };
         if paused {
@@ -166,7 +169,7 @@ impl TargetState {
 
     /// Whether it answered when it was last asked, and nothing is open.
     pub(super) fn answers(&self) -> bool {
-        matches!(self.status, Status::Ok | Status::Warning) && self.open.is_none() && !self.doubted
+        matches!(self.status, Status::Ok | Status::Warning) && self.open.is_none() && self.doubts == 0
     }
 
     /// The last answer.
@@ -217,10 +220,16 @@ impl TargetState {
         self.checked = true;
         let mut change = Change::default();
         let verdict = Verdict::of(sample);
-        // Only who answers is asked with fewer pings; a probe that has as few echoes of itself is believed the second time.
-        self.doubted = self.answers() && verdict == Verdict::Silent && is_halved(sample, settings);
+        // Only who answers is asked with fewer pings; a probe that has as few echoes of itself is believed after that.
+        let may_be_ours = match self.doubts {
+            0 => self.answers(),
+            1 => sample.at.since(self.link.seen_until) < HANDED_OVER,
+            _ => false,
+        };
+        let is_in_doubt = may_be_ours && verdict == Verdict::Silent && is_halved(sample, settings);
+        self.doubts = if is_in_doubt { self.doubts.saturating_add(1) } else { 0 };
         match verdict {
-            Verdict::Silent if self.doubted => self.doubt(sample, settings),
+            Verdict::Silent if is_in_doubt => self.doubt(sample, settings),
             Verdict::Answered => self.answered(now, sample, settings, &mut change),
             Verdict::Silent => self.silent(now, sample, settings, number, &mut change),
             Verdict::Unknown(cause) => {
@@ -363,18 +372,35 @@ fn first_reply(sample: &Sample, settings: &Settings) -> Mono {
 mod tests {
     use super::*;
 
+    const SILENT: Echo = Echo::Lost(crate::model::Loss::NoReply);
+
+    /// Which of the checks, of three echoes each and an interval apart, opens an outage. The first is answered.
+    fn opens(settings: &Settings, silent: usize) -> Vec<bool> {
+        let now = Now::new(Mono::ZERO, Wall::default());
+        let mut state = TargetState::new(now, 0, false);
+        let mut take = |number: u32, echo: Echo| {
+            let at = Mono::ZERO.plus(settings.interval * number);
+            let sample = Sample::new(TargetId::from_index(0), at, at, [echo; 3].into_iter().collect());
+            state.take(now, &sample, settings, || (OutageId::new(1), "t".into())).opened
+        };
+        take(0, Echo::Reply(crate::model::Rtt::default()));
+        (1..=silent).map(|number| take(number as u32, SILENT)).collect()
+    }
+
     #[test]
     fn a_probe_that_never_has_more_echoes_hides_no_outage() {
-        let (now, settings) = (Now::new(Mono::ZERO, Wall::default()), Settings::default());
-        let mut state = TargetState::new(now, 0, false);
-        let mut take = |echo: Echo| {
-            let sample = Sample::new(TargetId::from_index(0), Mono::ZERO, Mono::ZERO, [echo; 3].into_iter().collect());
-            state.take(now, &sample, &settings, || (OutageId::new(1), "t".into())).opened
-        };
-        let silent = Echo::Lost(crate::model::Loss::NoReply);
-        assert!(!take(Echo::Reply(crate::model::Rtt::default())));
-        assert!(!take(silent), "it may be one of our own halved checks");
-        assert!(take(silent), "a device in doubt is asked in full, so this one is not");
+        assert_eq!(
+            opens(&Settings::default(), 2),
+            [false, true],
+            "a device in doubt is asked in full: this one is not"
+        );
+    }
+
+    #[test]
+    fn a_check_that_was_handed_out_before_the_doubt_opens_no_outage_either() {
+        let (spacing, timeout) = (Duration::from_millis(20), Duration::from_millis(9_800));
+        let settings = Settings { spacing, timeout, ..Settings::default() };
+        assert_eq!(opens(&settings, 3), [false, false, true]);
     }
 
     #[test]
