@@ -289,7 +289,8 @@ impl Router {
                         return self.end(group, now);
                     }
                     Step::Half => [*full, share],
-                    Step::Again if share <= *half * 2.0 => return self.end(group, now),
+                    // The loss has to come back as it was, not only to be more than the little that there always is.
+                    Step::Again if share <= *half * 2.0 || share < *full / 2.0 => return self.end(group, now),
                     Step::Again => {
                         let (full, half) = (*full, *half);
                         self.phase = Phase::Held { until: now.plus(HOLD) };

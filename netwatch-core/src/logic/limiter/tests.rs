@@ -154,6 +154,24 @@ fn loss_that_passes_by_chance_during_the_trial_is_not_a_limiter() {
 }
 
 #[test]
+fn a_burst_of_loss_before_the_usual_little_is_not_a_limiter() {
+    for throws in 0..40 {
+        let mut lab = Lab::new(20, 5);
+        let mut dice = Lab::new(1, 5);
+        for _ in 0..throws {
+            dice.chance();
+        }
+        while lab.sent != 60 {
+            lab.interval(&mut |_| dice.chance() >= 0.2);
+        }
+        for _ in 0..100 {
+            lab.interval(&mut |_| dice.chance() >= 0.003);
+        }
+        assert_eq!(lab.found, [], "after {throws} throws");
+    }
+}
+
+#[test]
 fn an_outage_starts_no_trial() {
     let mut lab = Lab::new(50, 5);
     for _ in 0..600 {
