@@ -41,6 +41,7 @@ pub struct Due {
 #[derive(Debug)]
 pub struct Schedule {
     calendars: Vec<Calendar>,
+    begins: Mono,
 }
 
 #[derive(Debug)]
@@ -94,7 +95,18 @@ impl Schedule {
                 }
             }
         };
-        Schedule { calendars: shares.into_iter().map(calendar).collect() }
+        Schedule { calendars: shares.into_iter().map(calendar).collect(), begins: now }
+    }
+
+    /// Begins at `now` instead. Call it before any check is taken: between making a calendar of a million and using it time
+    /// passes, and what was to be asked in that time would be missed.
+    pub fn begin_at(&mut self, now: Mono) {
+        let later = now.since(self.begins);
+        self.begins = now;
+        for calendar in &mut self.calendars {
+            calendar.lap = calendar.lap.plus(later);
+            calendar.at = calendar.at.plus(later);
+        }
     }
 
     /// Takes the checks that begin before `until` out of the calendar and appends them to `out`, in order of time for

@@ -81,10 +81,11 @@ enum News {
 impl Driver {
     /// Runs until `stop` is told (or its sender dropped), then saves everything.
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), RunError> {
+        self.sinks.start(self.monitor.start(self.clock.now()));
         let mut now = self.clock.now();
         let mut planned = now.mono;
         let mut last_failure = None;
-        self.sinks.start(self.monitor.start(now));
+        self.schedule.begin_at(now.mono);
         loop {
             self.tick(now, planned);
             let earliest = now.mono.plus(TICK);
