@@ -1,16 +1,19 @@
-//! Whether the kernel's receive buffer is large enough for the plan, and what to type if it is not.
+//! Whether the kernel's buffers are large enough for the plan, and what to type if they are not.
 
-/// What a waiting reply takes of the buffer, in bytes: its own and the kernel's.
-const REPLY: f64 = 832.0;
+/// What a waiting packet takes of a buffer, in bytes: its own and the kernel's.
+const PACKET: usize = 832;
+/// So many echoes to a device on the machine's own link wait at most until the kernel gives up looking for it.
+const WAITING: usize = 3;
 /// The engine wants room for the replies of half a second; with less than half of that, a busy machine loses some.
 const LEAST_SECONDS: f64 = 0.25;
-/// The setting that limits it.
+/// The settings that limit them.
 const LIMIT: &str = "/proc/sys/net/core/rmem_max";
+const SEND_LIMIT: &str = "/proc/sys/net/core/wmem_max";
 
 /// What to do about a buffer of `granted` bytes where `wanted` were asked for, for a plan of so many echoes a second;
 /// `None` if it will do.
 pub(crate) fn advice(echoes_per_second: f64, granted: usize, wanted: usize) -> Option<String> {
-    let seconds = granted as f64 / REPLY / echoes_per_second;
+    let seconds = granted as f64 / PACKET as f64 / echoes_per_second;
     if granted >= wanted || seconds >= LEAST_SECONDS {
         return None;
     }
@@ -26,9 +29,34 @@ pub(crate) fn advice(echoes_per_second: f64, granted: usize, wanted: usize) -> O
     ))
 }
 
-/// The largest buffer that a program without `CAP_NET_ADMIN` can have, in bytes (socket(7)).
+/// What to do about a send buffer of `granted` bytes where `wanted` were asked for, for a plan of so many devices; `None` if
+/// it will do even where all of them are on the machine's own links and die together.
+pub(crate) fn send_advice(devices: usize, granted: usize, wanted: usize) -> Option<String> {
+    let bears = granted / PACKET / WAITING;
+    if granted >= wanted || bears >= devices {
+        return None;
+    }
+    Some(format!(
+        "the kernel's send buffer is {} KiB: if {bears} devices or more on this machine's own links (not behind a router) die \
+         together, echoes that wait for them fill it, and all others are UNKNOWN. Allow more, as root: \
+         sysctl -w net.core.wmem_max={} (or give netwatch CAP_NET_ADMIN)",
+        granted >> 10,
+        wanted.div_ceil(2)
+    ))
+}
+
+/// The largest receive buffer that a program without `CAP_NET_ADMIN` can have, in bytes (socket(7)).
 pub(crate) fn largest() -> Option<usize> {
-    let limit: usize = std::fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?;
+    limit(LIMIT)
+}
+
+/// The same of the send buffer.
+pub(crate) fn largest_send() -> Option<usize> {
+    limit(SEND_LIMIT)
+}
+
+fn limit(path: &str) -> Option<usize> {
+    let limit: usize = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
     Some(limit.saturating_mul(2))
 }
 
@@ -44,6 +72,17 @@ mod tests {
         let advice = advice(50_000.0, 425_984, 20_800_000).unwrap();
         assert!(advice.contains("sysctl -w net.core.rmem_max=10400000") && advice.contains("416 KiB"), "{advice}");
         assert!(advice.contains("in 10 ms"), "{advice}");
+    }
+
+    #[test]
+    fn a_send_buffer_is_told_of_where_a_dead_segment_would_fill_it() {
+        let wanted = netwatch_core::IcmpOptions::default().send_buffer;
+        assert_eq!(send_advice(170, 425_984, wanted), None);
+        assert_eq!(send_advice(1_000_000, wanted, wanted), None);
+        let advice = send_advice(171, 425_984, wanted).unwrap();
+        assert!(advice.contains("if 170 devices") && advice.contains("net.core.wmem_max=4194304"), "{advice}");
+        let shipped = include_str!("../packaging/sysctl.d/60-netwatch.conf");
+        assert!(shipped.contains("net.core.wmem_max = 4194304\n"), "that is what we ship");
     }
 
     #[test]

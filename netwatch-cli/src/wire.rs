@@ -107,12 +107,13 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
 fn icmp(plan: &Plan) -> Result<Arc<IcmpProbe>, OpenError> {
     let rate = plan.echoes_per_second();
     let options = IcmpOptions::default().with_planned_rate(rate).with_targets(plan.targets.len());
-    let wanted = options.receive_buffer;
+    let (wanted, wanted_send) = (options.receive_buffer, options.send_buffer);
     let probe = IcmpProbe::open(options)?;
     let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.receive_buffer(family)).min();
-    if let Some(advice) = granted.and_then(|granted| buffers::advice(rate, granted, wanted)) {
-        tracing::warn!("{advice}");
-    }
+    let receive = granted.and_then(|granted| buffers::advice(rate, granted, wanted));
+    let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.send_buffer(family)).min();
+    let send = granted.and_then(|granted| buffers::send_advice(plan.targets.len(), granted, wanted_send));
+    [receive, send].into_iter().flatten().for_each(|advice| tracing::warn!("{advice}"));
     Ok(Arc::new(probe))
 }
 

@@ -15,16 +15,17 @@ pub(crate) fn check(common: &Common) -> Exit {
     };
     let plan = &config.plan;
     let rate = plan.echoes_per_second();
-    let wanted = IcmpOptions::default().with_planned_rate(rate).receive_buffer;
-    if let Some(advice) = buffers::largest().and_then(|largest| buffers::advice(rate, largest, wanted)) {
-        complain(&format!("note: {advice}"));
-    }
+    let wanted = IcmpOptions::default().with_planned_rate(rate);
+    let receive = buffers::largest().and_then(|largest| buffers::advice(rate, largest, wanted.receive_buffer));
+    let targets = plan.targets.len();
+    let send = buffers::largest_send().and_then(|largest| buffers::send_advice(targets, largest, wanted.send_buffer));
+    [receive, send].into_iter().flatten().for_each(|advice| complain(&format!("note: {advice}")));
     let file =
         config.path.as_ref().map_or_else(|| "the built-in configuration".to_owned(), |path| path.display().to_string());
     let warnings = if warnings == 0 { String::new() } else { format!("; {}", count(warnings, "warning")) };
     say(&format!(
         "{file} is fine: {}, {}, {}{warnings}",
-        count(plan.targets.len(), "target"),
+        count(targets, "target"),
         count(plan.groups.len(), "group"),
         count(plan.notifiers.len(), "notifier"),
     ));

@@ -80,6 +80,7 @@ pub struct IcmpProbe {
     instrument: Arc<accuracy::Instrument>,
     kinds: [Option<SocketKind>; 2],
     buffers: [Option<usize>; 2],
+    send_buffers: [Option<usize>; 2],
     thread: Option<JoinHandle<()>>,
 }
 
@@ -92,6 +93,7 @@ impl IcmpProbe {
         let channels = options::open_channels(&options)?;
         let kinds = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.kind));
         let buffers = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.receive_buffer()));
+        let send_buffers = channels.each_ref().map(|channel| channel.as_ref().map(|channel| channel.send_buffer()));
         let [k0, k1, veils] = random().map_err(OpenError::NotStarted)?;
         let (cookies, seed) = (cookie::Cookies::new([k0, k1]), veils as u32);
         let now = clock::mono();
@@ -113,7 +115,7 @@ impl IcmpProbe {
                 engine.run();
             })
             .map_err(OpenError::NotStarted)?;
-        Ok(IcmpProbe { handover, tally, instrument, kinds, buffers, thread: Some(thread) })
+        Ok(IcmpProbe { handover, tally, instrument, kinds, buffers, send_buffers, thread: Some(thread) })
     }
 
     /// What was sent and seen since it was opened.
@@ -141,6 +143,12 @@ impl IcmpProbe {
     /// ([`IcmpOptions::receive_buffer`]); `None` if no socket could be opened.
     pub fn receive_buffer(&self, family: Family) -> Option<usize> {
         of(family, self.buffers)
+    }
+
+    /// The send buffer that the kernel granted the family's socket, in bytes ([`IcmpOptions::send_buffer`]); `None` if no socket
+    /// could be opened.
+    pub fn send_buffer(&self, family: Family) -> Option<usize> {
+        of(family, self.send_buffers)
     }
 }
 

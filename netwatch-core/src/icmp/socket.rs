@@ -146,6 +146,11 @@ impl Channel {
         self.receiver.recv_buffer_size().unwrap_or(0)
     }
 
+    /// The send buffer that the kernel granted, in bytes.
+    pub(super) fn send_buffer(&self) -> usize {
+        self.sender.as_ref().unwrap_or(&self.receiver).send_buffer_size().unwrap_or(0)
+    }
+
     /// How many packets the kernel dropped at the receiver.
     pub(super) fn drops(&self) -> u32 {
         sys::drops(self.receiver()).unwrap_or(0)

@@ -118,7 +118,15 @@ fn altered(alter: impl FnOnce(&mut engine::Engine)) -> IcmpProbe {
     let mut engine = engine::Engine::new(inbox, lanes, Arc::clone(&tally), Arc::clone(&instrument), 1);
     alter(&mut engine);
     let thread = Some(std::thread::spawn(move || engine.run()));
-    IcmpProbe { handover, tally, instrument, kinds: [Some(SocketKind::Raw), None], buffers: [None; 2], thread }
+    IcmpProbe {
+        handover,
+        tally,
+        instrument,
+        kinds: [Some(SocketKind::Raw), None],
+        buffers: [None; 2],
+        send_buffers: [None; 2],
+        thread,
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use crate::model::{Cause, Echo, Loss};
 /// took before may not have left yet. A table: the question who has an address found no room either, or the reply's flow is gone.
 const STILL_FULL: Duration = Duration::from_secs(1);
 
+/// How often a send is tried again because it reported what became of other echoes.
+const MOST_RETRIES: u8 = 8;
+
 impl Lane {
     /// Adds an echo to the chunk that leaves next; `false` if there is no room or every sequence number is under way.
     pub(in crate::icmp) fn load(&mut self, slot: u32, echo: &Departure, inflight: &InFlight) -> bool {
@@ -52,7 +55,7 @@ impl Lane {
         let most = if self.channel.hides_refusals() { 1 } else { BATCH };
         let mut refusals = self.channel.hidden_refusals();
         let mut place = 0;
-        let mut has_retried = false;
+        let mut retries = 0;
         while place < self.outgoing.len() {
             let before = clock::mono();
             let stamped = self.ask_for_a_stamp(before, place, most);
@@ -74,11 +77,11 @@ impl Lane {
                     }
                     desk.tally.add(Count::Sent, count as u64);
                     place += count.max(1);
-                    has_retried = false;
+                    retries = 0;
                 }
-                Err(_) if self.channel.kind == SocketKind::Ping && !has_retried => {
-                    // A ping socket also reports here, once, what became of an earlier echo.
-                    has_retried = true;
+                Err(_) if self.channel.kind == SocketKind::Ping && retries < MOST_RETRIES => {
+                    // A ping socket also reports here, once each, what became of earlier echoes; more may come meanwhile.
+                    retries += 1;
                     self.receive_errors(desk);
                 }
                 Err(error) => {
@@ -93,7 +96,7 @@ impl Lane {
                     }
                     desk.tally.add(Count::SendErrors, 1);
                     place += 1;
-                    has_retried = false;
+                    retries = 0;
                 }
             }
         }
