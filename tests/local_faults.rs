@@ -27,7 +27,7 @@ fn never_down(fleet: Fleet, causes: &[&str], broken: impl Fn(&Namespace), mended
     let stage = Stage::without_mail(fleet, &config(fleet));
     broken(&stage.namespace);
     stage.down("d03");
-    let (begin, mut seen) = (Instant::now(), 0_u32);
+    let (begin, mut seen, mut looks) = (Instant::now(), 0_u32, 0_u32);
     while begin.elapsed() < SOON {
         let targets = stage.daemon.targets();
         let file = stage.daemon.server_status();
@@ -41,9 +41,14 @@ fn never_down(fleet: Fleet, causes: &[&str], broken: impl Fn(&Namespace), mended
         let is_borne = seen == 0 || unknown_for(&|cause| causes.contains(&cause) || is_late(cause));
         assert!(is_borne, "once unknown for {causes:?}, it stays so: {targets:?}");
         seen += u32::from(known);
+        looks += u32::from(seen > 0);
         sleep(Duration::from_millis(200));
     }
-    assert!(seen > 10, "expected everything to be unknown for {causes:?}: {:?}", stage.daemon.targets());
+    assert!(
+        seen > 10 && seen * 2 > looks,
+        "expected everything to be unknown for {causes:?}: {:?}",
+        stage.daemon.targets()
+    );
     mended(&stage.namespace);
     let watch = Watch::start(&stage.daemon);
     watch.wait_normal(&["d03"], NORMAL_AGAIN);

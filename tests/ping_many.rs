@@ -141,7 +141,10 @@ fn one_echo_each(living: &[String], dead: impl Fn(usize) -> String) {
         assert!(told.rtt_median_ms.is_none_or(|rtt| told.answered == 1 && rtt < 1000.0), "{told:?}");
         assert!(!dead.contains(&told.host) || told.lost == 1, "{told:?}");
     }
-    assert!((not_sent + stalled) * 4 < living.len() as u64, "three quarters are asked in time");
+    // What was not sent is asked again, so that hardly any is left.
+    assert!(not_sent * 100 <= living.len() as u64 && stalled * 4 <= living.len() as u64);
+    let known_dead = told.iter().filter(|told| dead.contains(&told.host) && told.lost == 1).count();
+    assert!(known_dead * 4 >= dead.len() * 3, "only {known_dead} of the dead are known to be so");
     // A reply counts without an RTT where this machine does not know when its request left.
     let (answered, measured) = told.iter().fold((0, 0), |(answered, measured), told| {
         (answered + told.answered, measured + u64::from(told.rtt_median_ms.is_some()))

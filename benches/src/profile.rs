@@ -65,13 +65,10 @@ fn line(text: &str) -> Option<Line> {
     let mut cells = text.split('|').map(str::trim);
     let share = cells.next()?.strip_suffix('%')?.parse().ok()?;
     let (thread, object, function) = (cells.next()?, cells.next()?, cells.next()?);
-    let function = function.trim_start_matches("[k]").trim_start_matches("[.]").split_whitespace().next()?;
-    Some(Line {
-        share,
-        thread: thread.to_owned(),
-        is_kernel: object.starts_with("[kernel"),
-        function: function.to_owned(),
-    })
+    // perf marks the kernel's functions, those of its modules too.
+    let is_kernel = function.starts_with("[k]") || object.starts_with("[kernel");
+    let function = function.trim_start_matches("[k]").trim_start_matches("[.]").trim_end_matches([' ', '-']).trim();
+    Some(Line { share, thread: thread.to_owned(), is_kernel, function: function.to_owned() })
 }
 
 #[cfg(test)]
@@ -84,6 +81,10 @@ mod tests {
         assert!(kernel.is_kernel && kernel.function == "__ip_select_ident" && kernel.share == 2.45);
         let own = line("1.5%|tokio-rt-worker|netwatch|[.] netwatch_core::logic::Monitor::take").expect("a line");
         assert!(!own.is_kernel && own.thread == "tokio-rt-worker");
+        let module = line("0.5%|netwatch-icmp|[veth]|[k] veth_xmit").expect("a line");
+        assert!(module.is_kernel);
+        let long = line("0.5%|netwatch-icmp|netwatch|[.] <T as Trait>::f  -  -").expect("a line");
+        assert_eq!(long.function, "<T as Trait>::f");
         assert!(line("# a comment").is_none());
     }
 }
