@@ -233,10 +233,12 @@ impl Daemon {
         wait_for(&what, limit, || Some(self.target(name)).filter(|target| target.status == status))
     }
 
-    /// Waits until every target has this status.
+    /// Waits until every target has this status. The API has no targets at all until the daemon has told it of them.
     pub fn wait_all(&self, status: &str, limit: Duration) {
-        let what = format!("every target to be {status}");
-        wait_for(&what, limit, || self.targets().iter().all(|(_, target)| target.status == status).then_some(()));
+        wait_for(&format!("every target to be {status}"), limit, || {
+            let targets = self.targets();
+            (!targets.is_empty() && targets.iter().all(|(_, target)| target.status == status)).then_some(())
+        });
     }
 
     /// `server_status.txt`.
