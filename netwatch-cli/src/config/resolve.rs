@@ -69,7 +69,7 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
 fn read_bulk(from: &At<PathBuf>, around: &Surroundings<'_>, targets: &mut Targets<'_>, problems: &mut Problems) {
     let path = around.base.join(&from.value);
     let read = text::open(&path).and_then(|file| {
-        targets.expect(file.metadata()?.len());
+        targets.make_room_for(file.metadata()?.len());
         let mut take = |target: &RawTarget, problems: &mut Problems| targets.take(target, problems);
         Ok(import::read(&path, file, problems, &mut take)?)
     });

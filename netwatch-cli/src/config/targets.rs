@@ -73,7 +73,7 @@ impl<'a> Targets<'a> {
 
     /// A file of so many bytes follows. Room that is made at once leaves no holes behind as growing bit by bit does; where
     /// there is none to be had, nothing is lost yet.
-    pub(super) fn expect(&mut self, bytes: u64) {
+    pub(super) fn make_room_for(&mut self, bytes: u64) {
         let rows = (bytes / SHORT_ROW).min(MOST_EXPECTED) as usize;
         let _ = self.targets.try_reserve(rows);
         let _ = self.names.try_reserve(rows);
