@@ -277,4 +277,16 @@ mod tests {
         let mut schedule = Schedule::new(&plan, [1; 16], Mono::ZERO);
         assert!(due_until(&mut schedule, 10).iter().all(|due| due.target.index() == 1));
     }
+
+    #[test]
+    fn a_calendar_that_begins_later_misses_nobody() {
+        let mut schedule = Schedule::new(&plan(&[10, 10, 30]), [7; 16], Mono::ZERO);
+        let begin = Mono::ZERO.plus(SECOND * 4);
+        schedule.begin_at(begin);
+        assert_eq!(schedule.next(), Some(begin));
+        let (mut missed, mut due) = (Vec::new(), Vec::new());
+        schedule.skip_to(begin, &mut missed);
+        schedule.poll_due(begin.plus(SECOND * 30), &mut due);
+        assert!(missed.is_empty() && due.len() == 7, "{missed:?} {due:?}");
+    }
 }
