@@ -46,6 +46,21 @@ pub struct Quota {
     pid: u32,
 }
 
+/// Percent of one processor that all threads of a process have used over this time, from now on (proc(5), `/proc/PID/stat`).
+pub fn processor_percent(pid: u32, time: Duration) -> f64 {
+    let ticks = || {
+        let path = format!("/proc/{pid}/stat");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+        // The second field is the program's name in parentheses; utime and stime are the 14th and 15th.
+        let (_, fields) = text.rsplit_once(')').expect("a process has a name");
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number of ticks")).sum::<f64>()
+    };
+    let before = ticks();
+    std::thread::sleep(time);
+    let seconds = (ticks() - before) / rustix::param::clock_ticks_per_second() as f64;
+    seconds / time.as_secs_f64() * 100.0
+}
+
 /// The time over which the kernel counts the share.
 const PERIOD: Duration = Duration::from_millis(100);
 
