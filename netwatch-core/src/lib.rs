@@ -104,7 +104,7 @@
 //! | `icmp` | yes | the ICMP engine, as a [`Probe`]: raw sockets or the unprivileged ping socket |
 //! | `runtime` | yes | the driver on tokio, the words of the mails, the text files, what this machine knows of itself |
 //! | `resolver` | no | lookups of names that honour how long an answer may be kept; without it the system looks them up |
-//! | `store` | no | the SQLite [`Journal`] |
+//! | `store` | no | the SQLite [`Journal`] and the ledger beside it |
 //! | `smtp` | no | [`Notifier`]s for mail servers and for `.eml` files |
 //! | `test-util` | no | fakes, recorders and a virtual world for tests of your own |
 
@@ -140,7 +140,10 @@ pub use icmp::exposed as icmp_internals;
 #[cfg(feature = "icmp")]
 pub use icmp::{Accuracy, Counters, IcmpOptions, IcmpProbe, OpenError, SocketKind};
 pub use journal::{CommitError, ForgetfulJournal, Journal, LoadError};
-pub use logic::{Due, Monitor, MonitorOptions, Output, RouterNeed, Schedule, Verdict, Window, router_needs};
+pub use logic::{
+    Due, Finding, Monitor, MonitorOptions, Output, Record, RouterNeed, Schedule, Service, SettingsFinding, Verdict,
+    Window, lint, lint_settings, parent_cycle, rehearse, replay, router_needs,
+};
 pub use model::*;
 #[cfg(feature = "smtp")]
 pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
@@ -149,9 +152,12 @@ pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
 pub use render::{Render, TimeZoneError, Words};
 #[cfg(feature = "runtime")]
-pub use runtime::{BuildError, Builder, Netwatch, RunError};
+pub use runtime::{
+    AcknowledgeError, BuildError, Builder, EndMaintenanceError, Ended, Handle, MaintainError, Netwatch, Reload,
+    ReloadError, RunError,
+};
 pub use sink::StatusSink;
 #[cfg(feature = "runtime")]
 pub use sinks::TextFiles;
 #[cfg(feature = "store")]
-pub use store::{DirLock, LockError, SqliteJournal};
+pub use store::{DirLock, LedgerError, LockError, SqliteJournal, SqliteLedger};

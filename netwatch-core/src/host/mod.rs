@@ -1,13 +1,15 @@
-//! What this machine knows of itself: its name, its default gateways and its resolvers.
+//! What this machine knows of itself: its name, its default gateways, its resolvers, and whether it is linked to others.
 //!
 //! The parsers are pure and take text; the readers beside them only fetch it. Nothing here changes anything.
 
+mod links;
 mod resolv;
 mod routes;
 
 use std::io::Read;
 use std::path::Path;
 
+pub(crate) use links::{Linked, linked};
 pub use routes::Gateway;
 
 use crate::model::Host;

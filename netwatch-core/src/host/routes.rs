@@ -1,5 +1,6 @@
-//! The kernel's routing tables as text: which default gateways they name.
+//! The kernel's routing tables as text: which default gateways they name, and which interfaces they use.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -65,6 +66,31 @@ fn v6_line(line: &str) -> Option<(u32, Gateway)> {
     }
     let zone = ip.is_unicast_link_local().then(|| interface.into());
     Some((hex(metric, 8)?, Gateway { host: Host::Ip { ip: IpAddr::V6(ip), zone }, interface: interface.into() }))
+}
+
+/// The interfaces, loopback apart, that routes in use lead over: `v4` is the text of `/proc/net/route`, `v6` that of
+/// `/proc/net/ipv6_route`. Lines that make no sense are left out.
+pub(super) fn interfaces<'a>(v4: &'a str, v6: &'a str) -> BTreeSet<&'a str> {
+    let v4 = v4.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let interface = fields.next()?;
+        is_used(hex(fields.nth(2)?, 4)?).then_some(interface)
+    });
+    let v6 = v6.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let destination = address_v6(fields.next()?)?;
+        let flags = hex(fields.nth(7)?, 8)?;
+        let interface = fields.next()?;
+        // Every interface that is switched on has this one, whatever it leads to.
+        (is_used(flags) && !destination.is_multicast()).then_some(interface)
+    });
+    // Its names become paths; no interface has one with a slash in it (netdevice(7)).
+    let is_name = |name: &&str| *name != "lo" && !name.contains('/') && !name.starts_with('.');
+    v4.chain(v6).filter(is_name).collect()
+}
+
+fn is_used(flags: u32) -> bool {
+    flags & UP != 0 && flags & REJECT == 0
 }
 
 fn leads_to_a_gateway(flags: u32) -> bool {
@@ -165,6 +191,26 @@ mod tests {
     }
 
     #[test]
+    fn the_interfaces_of_all_routes_in_use_are_found_and_loopback_is_not_among_them() {
+        let v4 = table(&[
+            ("lo", [0; 4], "0001", 0, [255, 0, 0, 0]),
+            ("eth0", [0; 4], "0001", 0, [255, 255, 255, 0]),
+            ("eth1", [192, 0, 2, 1], "0003", 100, [0; 4]),
+            ("down0", [192, 0, 2, 1], "0002", 0, [0; 4]),
+            ("*", [0; 4], "0201", 0, [255, 0, 0, 0]),
+            ("../lo", [0; 4], "0001", 0, [0; 4]),
+        ]);
+        let zeros = "00000000000000000000000000000000";
+        let v6 = format!(
+            "{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n\
+             fe800000000000000000000000000000 40 {zeros} 00 {zeros} 00000100 00000001 00000000 00000001     wan0\n\
+             ff000000000000000000000000000000 08 {zeros} 00 {zeros} 00000100 00000003 00000000 00000001   dummy0\n"
+        );
+        assert_eq!(interfaces(&v4, &v6).into_iter().collect::<Vec<_>>(), ["eth0", "eth1", "wan0"]);
+        assert!(interfaces("eth0 0 0 1\neth0", "00 00\n").is_empty(), "lines that make no sense");
+    }
+
+    #[test]
     fn hostile_tables_name_nothing() {
         let zeros = "00000000000000000000000000000000";
         for text in [
@@ -191,6 +237,8 @@ mod tests {
             v6(&text);
             v4(&rows);
             v6(&rows);
+            interfaces(&text, &text);
+            interfaces(&rows, &rows);
         }
     }
 }

@@ -117,6 +117,7 @@ fn code(echo: Echo) -> u32 {
         Echo::Unknown(Cause::SoftnetDrops) => 23,
         Echo::Unknown(Cause::NeighboursFull) => 24,
         Echo::Unknown(Cause::ConntrackFull) => 25,
+        Echo::Unknown(Cause::Blind) => 26,
     }
 }
 
@@ -137,6 +138,7 @@ fn echo(code: u32, number: u32) -> Echo {
         4 => Echo::Lost(Loss::TimeExceeded),
         5 => Echo::Lost(Loss::OtherError),
         6 => Echo::Lost(Loss::BadReply),
+        26 => Echo::Unknown(Cause::Blind),
         7 => Echo::Unknown(Cause::Paused),
         8 => Echo::Unknown(Cause::Starting),
         9 => Echo::Unknown(Cause::Unresolved),

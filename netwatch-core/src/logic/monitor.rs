@@ -4,16 +4,25 @@
 //! The invariant: after every `handle_*`, call `poll_output` until it returns `None`, and carry out what it gave in
 //! that order. A commit is asked for before anything that depends on it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use super::core_loss::CoreLoss;
+use super::escalation::Escalations;
+use super::flapping::Flappers;
+use super::isolation::Isolation;
 use super::journaling::{Journaling, News};
 use super::limiter::Limiters;
-use super::state::{Change as StateChange, TargetState};
-use super::teller::{Outcome, Teller, put};
+use super::maintenance::Windows;
+use super::ripening::Awaiting;
+use super::state::TargetState;
+use super::teller::{Outcome, Teller};
+use super::topology::Topology;
+use super::unseen::Unseen;
 use crate::model::{
-    Change, Commit, Content, DeliveryError, Draft, Event, Line, LineId, LineKind, MailId, Mono, Notification, Now,
-    Outage, OutageId, Plan, Receipt, Sample, Saved, Settings, Start, Status, Subject, TargetId, Transition,
+    Change, Commit, Content, DeliveryError, Draft, Event, Incident, Input, MailId, Mono, Notification, Now, OutageId,
+    Plan, Receipt, Sample, Saved, Settings, Start, Status, TargetId, TargetView, Transition,
 };
 
 /// How many records the last commit of a run may renew: the program has a second to end. Whoever is left over is known
@@ -49,6 +58,8 @@ pub enum Output {
     Event(Event),
     /// Find words for this; answer with [`Monitor::handle_composed`].
     Compose(Draft),
+    /// Ask every witness now; answer with [`Monitor::handle_witness`].
+    AskWitnesses,
     /// Make one attempt; answer with [`Monitor::handle_delivered`].
     Deliver(Notification),
 }
@@ -60,20 +71,37 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Monitor {
     pub(super) plan: Arc<Plan>,
-    options: MonitorOptions,
+    pub(super) options: MonitorOptions,
     pub(super) targets: Vec<TargetState>,
+    pub(super) topology: Topology,
     pub(super) tellers: Vec<Teller>,
     pub(super) journaling: Journaling,
     pub(super) last_number: u64,
     /// The settings of the targets, each once.
-    classes: Vec<Arc<Settings>>,
-    limiters: Limiters,
+    pub(super) classes: Vec<Arc<Settings>>,
+    pub(super) limiters: Limiters,
     /// Targets that have not been checked in this run.
-    unchecked: usize,
+    pub(super) unchecked: usize,
     /// Targets of which the journal holds something that is not so any more, apart from outages. They are served in
     /// the order of the plan, from the last one served on: neighbours by name share pages of the journal.
-    misrecorded: BTreeSet<TargetId>,
-    last_served: TargetId,
+    pub(super) misrecorded: BTreeSet<TargetId>,
+    pub(super) last_served: TargetId,
+    /// Targets whose word on those behind them has changed in this step.
+    pub(super) reworded: Vec<TargetId>,
+    pub(super) awaiting: Awaiting,
+    pub(super) isolation: Isolation,
+    pub(super) core_loss: CoreLoss,
+    pub(super) windows: Windows,
+    pub(super) flappers: Flappers,
+    pub(super) unseen: Unseen,
+    pub(super) escalations: Escalations,
+    pub(super) incidents: BTreeMap<OutageId, Incident>,
+    /// The longest that a check lasts, with the time to the next.
+    pub(super) longest_check: Duration,
+    /// The targets by name; made when it is first asked for.
+    pub(super) by_name: OnceLock<Vec<TargetId>>,
+    /// When time alone changes something, mails and journal apart.
+    timer: Option<Mono>,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -87,14 +115,27 @@ impl Monitor {
         });
         let mut monitor = Monitor {
             targets: targets.collect(),
+            topology: Topology::new(&plan),
             classes,
             limiters: Limiters::new(&plan),
             misrecorded: BTreeSet::new(),
             last_served: TargetId::from_index(0),
-            tellers: plan.notifiers.iter().map(|policy| Teller::new(policy.clone())).collect(),
+            tellers: plan.notifiers.iter().map(|policy| Teller::new(policy.clone(), now)).collect(),
             journaling: Journaling::new(now),
             last_number: saved.last_number,
             unchecked: plan.targets.iter().filter(|target| !target.paused).count(),
+            reworded: Vec::new(),
+            awaiting: Awaiting::default(),
+            isolation: Isolation::new(&plan),
+            core_loss: CoreLoss::new(&plan),
+            windows: Windows::new(&plan, saved.maintenance.clone()),
+            flappers: Flappers::default(),
+            unseen: Unseen::default(),
+            escalations: Escalations::default(),
+            incidents: BTreeMap::new(),
+            longest_check: longest_check(&plan),
+            by_name: OnceLock::new(),
+            timer: None,
             outputs: VecDeque::new(),
             plan,
             options,
@@ -109,8 +150,14 @@ impl Monitor {
 
     /// Where things stand.
     pub fn start(&self, now: Now) -> Start {
-        let views = self.targets.iter().enumerate().map(|(index, state)| state.view(TargetId::from_index(index)));
-        Start::new(now, self.plan.clone(), views.collect())
+        let view = |(index, state): (usize, &TargetState)| {
+            let id = TargetId::from_index(index);
+            let mut view: TargetView = state.view(now, id);
+            view.flapping = self.flappers.incident(id).is_some();
+            view.maintenance = self.windows.of(id).is_some();
+            view
+        };
+        Start::new(now, self.plan.clone(), self.targets.iter().enumerate().map(view).collect())
     }
 
     /// How a target is to be asked now: as the plan says, or with fewer pings while the router before its group is tried
@@ -122,10 +169,43 @@ impl Monitor {
         self.limiters.settings(&self.plan, target, answers)
     }
 
+    /// Anything that can happen, as a record of it says. What a method returns to its caller is lost here.
+    pub fn handle(&mut self, now: Now, input: &Input) {
+        match input {
+            Input::Samples(samples) => self.handle_samples(now, samples),
+            Input::Witness { witness, at, testimony } => self.handle_witness(now, *witness, *at, *testimony),
+            Input::Connected(connected) => self.handle_connected(now, *connected),
+            Input::Committed(seq) => self.handle_committed(now, *seq),
+            Input::CommitFailed(seq, error) => self.handle_commit_failed(now, *seq, error),
+            Input::Composed(mail, content) => self.handle_composed(now, *mail, content.clone()),
+            Input::Delivered(mail, result) => self.handle_delivered(now, *mail, result.clone()),
+            Input::Timeout => self.handle_timeout(now),
+            Input::Acknowledge { target, by, note } => {
+                self.handle_acknowledge(now, target, by, note);
+            }
+            Input::Maintain(maintenance) => {
+                self.handle_maintain(now, maintenance.clone());
+            }
+            Input::EndMaintenance(id) => {
+                self.handle_end_maintenance(now, *id);
+            }
+            Input::Reload(plan) => {
+                self.handle_reload(now, plan.clone());
+            }
+            Input::Stop => self.handle_stop(now),
+        }
+    }
+
     /// Checks have finished, in any order of targets; those of one target in the order of time.
     pub fn handle_samples(&mut self, now: Now, samples: &[Sample]) {
-        for sample in samples {
-            self.take(now, sample);
+        if self.isolation.is_idle() {
+            for sample in samples {
+                self.take(now, sample);
+            }
+        } else {
+            for sample in samples {
+                self.take_with_witnesses(now, sample);
+            }
         }
         self.settle_outputs(now);
     }
@@ -151,7 +231,7 @@ impl Monitor {
         let seq = self.journaling.seq_of_pending();
         let found = self.tellers.iter_mut().find(|teller| teller.outbox.find(mail).is_some());
         if let Some(teller) = found {
-            let name = teller.desk.policy().name.clone();
+            let name = teller.desk.policy.name.clone();
             if let Some(saved) = teller.outbox.composed(mail, content, &name, seq) {
                 for line in &saved.lines {
                     self.journaling.put(Change::DropLine(line.id));
@@ -164,15 +244,17 @@ impl Monitor {
 
     /// An attempt has ended.
     pub fn handle_delivered(&mut self, now: Now, mail: MailId, result: Result<Receipt, DeliveryError>) {
-        let found = self.tellers.iter_mut().find(|teller| teller.outbox.find(mail).is_some());
-        if let Some(teller) = found {
-            let mut outcome =
-                Outcome { now, seed: self.options.seed, journaling: &mut self.journaling, events: Vec::new() };
+        let found = self.tellers.iter().position(|teller| teller.outbox.find(mail).is_some());
+        if let Some((place, teller)) = found.and_then(|place| Some((place, self.tellers.get_mut(place)?))) {
+            let (seed, journaling) = (self.options.seed, &mut self.journaling);
+            let mut outcome = Outcome { now, seed, journaling, events: Vec::new(), undeliverable: Vec::new() };
             match result {
                 Ok(receipt) => outcome.accepted(teller, mail, receipt),
                 Err(error) => outcome.refused(teller, mail, error),
             }
-            self.outputs.extend(outcome.events.into_iter().map(|delivery| Output::Event(Event::Delivery(delivery))));
+            let Outcome { events, undeliverable, .. } = outcome;
+            self.outputs.extend(events.into_iter().map(Output::Event));
+            self.escalate_refused(now, place, &undeliverable);
         }
         self.settle_outputs(now);
     }
@@ -189,10 +271,10 @@ impl Monitor {
     pub fn handle_stop(&mut self, now: Now) {
         for (target, state) in self.plan.targets.iter().zip(&mut self.targets) {
             if state.outage().is_some() {
-                self.journaling.put(Change::PutTarget(state.save(&target.name)));
+                self.journaling.put(Change::PutTarget(state.save(now, &target.name)));
             }
         }
-        self.renew_records(LAST_RECORDS);
+        self.renew_records(now, LAST_RECORDS);
         let alive = self.is_all_known();
         if let Some(commit) = self.journaling.last(now, alive) {
             self.outputs.push_back(Output::Commit(commit));
@@ -206,153 +288,66 @@ impl Monitor {
 
     /// When to call [`handle_timeout`](Monitor::handle_timeout), if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Mono> {
-        let mails = self.tellers.iter().filter_map(|teller| teller.outbox.timeout(teller.desk.release()));
-        mails.chain([self.journaling.timeout(!self.misrecorded.is_empty())]).min()
-    }
-
-    fn take(&mut self, now: Now, sample: &Sample) {
-        let id = sample.target;
-        let Some(state) = self.targets.get_mut(id.index()) else { return };
-        // A paused target has none.
-        let Some(settings) = self.classes.get(state.class as usize) else { return };
-        if !state.checked {
-            self.unchecked = self.unchecked.saturating_sub(1);
-        }
-        let first = !state.checked;
-        if let Some(finding) = self.limiters.take(now.mono, &self.plan, sample) {
-            let events = finding.events(now.wall, &self.plan);
-            self.outputs.extend(events.into_iter().map(Output::Event));
-        }
-        let (last_number, plan) = (&mut self.last_number, &self.plan);
-        let change = state.take(now, sample, settings, || {
-            *last_number = last_number.saturating_add(1);
-            (OutageId::new(*last_number), name_of(plan, id))
-        });
-        if change.from.is_some() || change.save || first {
-            self.carry_on(now, id, change);
-        }
-    }
-
-    /// What follows from a sample that changed something.
-    fn carry_on(&mut self, now: Now, id: TargetId, change: StateChange) {
-        let Some(state) = self.targets.get_mut(id.index()) else { return };
-        if let Some(from) = change.from {
-            self.outputs.push_back(Output::Transition(transition(now, id, name_of(&self.plan, id), from, state)));
-        }
-        if change.save {
-            self.journaling.put(Change::PutTarget(state.save(&name_of(&self.plan, id))));
-        }
-        if let Some(outage) = state.outage().filter(|_| change.opened || change.due).cloned() {
-            if change.opened {
-                self.record(Event::OutageOpened(id, outage.clone()), &outage);
-            }
-            if change.due {
-                self.record(Event::OutageDue(id, outage.clone()), &outage);
-                self.owe(now, id, &outage);
-            }
-        }
-        if let Some(outage) = change.closed {
-            self.record(Event::OutageClosed(id, (*outage).clone()), &outage);
-            if outage.due.is_some() {
-                self.close(now, id, &outage);
-            }
-        }
-        self.look_at_record(id);
-    }
-
-    /// Puts a target among those whose record is to be renewed, if it is to be.
-    fn look_at_record(&mut self, id: TargetId) {
-        if let Some(state) = self.targets.get_mut(id.index())
-            && state.is_misrecorded()
-        {
-            self.misrecorded.insert(id);
-        }
-    }
-
-    /// Gives the journal what it is to hold of the next of these targets, `most` at most. A target that has become
-    /// again what its record says costs nothing.
-    fn renew_records(&mut self, most: usize) {
-        for _ in 0..most {
-            let next = self.misrecorded.range(self.last_served..).next().or_else(|| self.misrecorded.first());
-            let Some(id) = next.copied() else { break };
-            self.misrecorded.remove(&id);
-            self.last_served = id;
-            let Some(state) = self.targets.get_mut(id.index()) else { continue };
-            if state.is_misrecorded() {
-                self.journaling.put(Change::PutTarget(state.save(&name_of(&self.plan, id))));
-            }
-        }
-    }
-
-    /// Whether a sign of life speaks for all targets: each has been checked in this run, and no record is wrong.
-    fn is_all_known(&self) -> bool {
-        self.unchecked == 0 && self.misrecorded.is_empty()
-    }
-
-    fn record(&mut self, event: Event, outage: &Outage) {
-        self.journaling.put(Change::PutOutage(outage.clone()));
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    fn owe(&mut self, now: Now, id: TargetId, outage: &Outage) {
-        let subject = subject(&self.plan, id);
-        for teller in &mut self.tellers {
-            self.last_number = self.last_number.saturating_add(1);
-            let line_id = LineId::new(self.last_number);
-            let line = Line::new(line_id, LineKind::Opened, subject.clone(), outage.clone(), now.wall);
-            let name = teller.desk.policy().name.clone();
-            put(&mut self.journaling, &name, teller.desk.owe(now, line));
-        }
-    }
-
-    fn close(&mut self, now: Now, id: TargetId, outage: &Outage) {
-        let subject = subject(&self.plan, id);
-        for teller in &mut self.tellers {
-            let name = teller.desk.policy().name.clone();
-            let mut under_way = false;
-            for mail in teller.outbox.mails_mut() {
-                under_way |= mail.close(outage);
-            }
-            let last_number = &mut self.last_number;
-            let entry = teller.desk.close(now, outage, under_way, || {
-                *last_number = last_number.saturating_add(1);
-                Line::new(LineId::new(*last_number), LineKind::Closed, subject.clone(), outage.clone(), now.wall)
-            });
-            if let Some(entry) = entry {
-                put(&mut self.journaling, &name, entry);
-            }
-        }
+        let mails = self.tellers.iter().filter_map(|teller| teller.timeout());
+        mails.chain([self.journaling.timeout(!self.misrecorded.is_empty())]).chain(self.timer).min()
     }
 
     /// Brings out everything that follows from the present state.
-    fn settle_outputs(&mut self, now: Now) {
+    pub(super) fn settle_outputs(&mut self, now: Now) {
+        self.look_at_isolation(now);
+        self.look_at_maintenance(now);
+        self.reconsider(now);
+        self.settle_flappers(now);
+        self.tell_unseen(now);
+        self.escalate_due(now);
         let passed = self.journaling.passed();
-        for teller in &mut self.tellers {
-            let name = teller.desk.policy().name.clone();
-            // A crash must not bring a closed outage back as still open.
-            for change in teller.outbox.mails_mut().flat_map(|mail| mail.take_changes(&name)) {
-                self.journaling.put(change);
-            }
-            teller.outbox.committed(now, passed);
-            let due = teller.desk.release().is_some_and(|release| release <= now.mono);
-            if due && teller.outbox.may_draft(now) {
-                self.last_number = self.last_number.saturating_add(1);
-                let draft = teller.draft(now, MailId::new(self.last_number), &self.options);
-                self.outputs.push_back(Output::Compose(draft));
-            }
-            if let Some(notification) = teller.outbox.attempt(now, &name) {
-                self.outputs.push_back(Output::Deliver(notification));
-            }
-            if let Some(event) = teller.path() {
-                self.outputs.push_back(Output::Event(event));
-            }
+        for place in 0..self.tellers.len() {
+            self.settle_teller(now, place, passed);
         }
         let room = self.journaling.room_for_records(now, self.misrecorded.len());
-        self.renew_records(room);
+        self.renew_records(now, room);
         let alive = self.is_all_known();
         if let Some(commit) = self.journaling.poll(now, alive) {
             self.outputs.push_front(Output::Commit(commit));
         }
+        self.set_timer(now);
+    }
+
+    fn settle_teller(&mut self, now: Now, place: usize, passed: u64) {
+        let Some(teller) = self.tellers.get_mut(place) else { return };
+        let name = teller.desk.policy.name.clone();
+        for mail in teller.outbox.mails_mut() {
+            for change in mail.take_changes(&name) {
+                self.journaling.put(change);
+            }
+        }
+        teller.outbox.committed(now, passed);
+        teller.desk.look_at_standing(now);
+        teller.desk.look_at_hours(now);
+        let may_leave = teller.desk.release().is_some_and(|(release, _)| release <= now.mono);
+        if may_leave && teller.outbox.may_draft(now) {
+            self.draft(now, place);
+        }
+        let Some(teller) = self.tellers.get_mut(place) else { return };
+        if let Some(notification) = teller.outbox.attempt(now, &name) {
+            self.outputs.push_back(Output::Deliver(notification));
+        }
+        if let Some(event) = teller.path() {
+            self.outputs.push_back(Output::Event(event));
+        }
+    }
+
+    fn set_timer(&mut self, now: Now) {
+        let standing = self.tellers.iter().filter_map(|teller| teller.desk.standing_timeout(now)).min();
+        let times = [
+            self.isolation.timeout(),
+            self.windows.timeout(now),
+            self.flappers.timeout(),
+            self.unseen.timeout(),
+            self.escalations.timeout(),
+            standing,
+        ];
+        self.timer = times.into_iter().flatten().min();
     }
 
     fn tell_journal(&mut self, now: Now, news: News, error: Option<&str>) {
@@ -368,37 +363,55 @@ impl Monitor {
         self.outputs.push_back(Output::Event(Event::Journal { failing_since, error }));
         self.outputs.push_back(Output::Event(Event::Trouble { at: now.wall, component: "journal", message }));
     }
-}
 
-pub(super) fn subject(plan: &Plan, id: TargetId) -> Subject {
-    let Some(target) = plan.target(id) else { return Subject::new("", "") };
-    let mut subject = Subject::new(target.name.clone(), target.host.to_string());
-    subject.group = plan.group_of(target).cloned();
-    subject.note = target.note().cloned();
-    subject.customers = target.customers;
-    subject
-}
-
-fn transition(now: Now, target: TargetId, name: Arc<str>, from: Status, state: &TargetState) -> Transition {
-    Transition {
-        target,
-        name,
-        from,
-        to: state.status,
-        at: now.wall,
-        since: state.since,
-        last_good: state.last_good(),
-        cause: state.cause,
+    /// The next number for an outage, a line or a mail.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.last_number = self.last_number.saturating_add(1);
+        self.last_number
     }
-}
 
-fn name_of(plan: &Plan, id: TargetId) -> Arc<str> {
-    plan.target(id).map(|target| target.name.clone()).unwrap_or_default()
+    pub(super) fn name_of(&self, id: TargetId) -> Arc<str> {
+        self.plan.target(id).map(|target| target.name.clone()).unwrap_or_default()
+    }
+
+    /// The target of this name.
+    pub(super) fn place_of(&self, name: &str) -> Option<TargetId> {
+        let name_of = |id: &TargetId| self.plan.target(*id).map_or("", |target| &target.name);
+        let by_name = self.by_name.get_or_init(|| {
+            let mut ids: Vec<TargetId> = (0..self.plan.targets.len()).map(TargetId::from_index).collect();
+            ids.sort_unstable_by(|one, other| name_of(one).cmp(name_of(other)));
+            ids
+        });
+        let place = by_name.binary_search_by(|id| name_of(id).cmp(name)).ok()?;
+        by_name.get(place).copied()
+    }
+
+    /// The settings of this class; a paused target has none.
+    pub(super) fn settings_at(&self, class: u32) -> Option<&Settings> {
+        self.classes.get(class as usize).map(|settings| &**settings)
+    }
+
+    pub(super) fn is_paused(&self, id: TargetId) -> bool {
+        self.plan.target(id).is_some_and(|target| target.paused)
+    }
+
+    pub(super) fn is_unknown(&self, id: TargetId) -> bool {
+        self.targets.get(id.index()).is_some_and(|state| state.status == Status::Unknown)
+    }
+
+    pub(super) fn transition(&self, now: Now, target: TargetId, from: Status) -> Option<Transition> {
+        let state = self.targets.get(target.index())?;
+        let mut transition = Transition::new(target, self.name_of(target), from, state.status, now.wall);
+        transition.since = now.wall_at(state.since());
+        transition.last_good = state.last_good(now);
+        transition.cause = state.cause;
+        Some(transition)
+    }
 }
 
 /// The settings of a plan's targets, each once, and for each target the place of its own. Paused targets have a place
 /// where there are none.
-fn classes(plan: &Plan) -> (Vec<Arc<Settings>>, Vec<u32>) {
+pub(super) fn classes(plan: &Plan) -> (Vec<Arc<Settings>>, Vec<u32>) {
     let mut classes = Vec::new();
     let mut places: HashMap<*const Settings, u32> = HashMap::new();
     let class_of = plan.targets.iter().map(|target| {
@@ -412,4 +425,9 @@ fn classes(plan: &Plan) -> (Vec<Arc<Settings>>, Vec<u32>) {
     });
     let class_of = class_of.collect();
     (classes, class_of)
+}
+
+pub(super) fn longest_check(plan: &Plan) -> Duration {
+    let length = |settings: &Settings| settings.interval.saturating_add(settings.check_duration());
+    plan.targets.iter().map(|target| length(&target.settings)).max().unwrap_or_default()
 }

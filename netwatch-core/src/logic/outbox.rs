@@ -15,7 +15,8 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 use crate::model::{
-    Change, Content, Line, MailId, Mono, Notification, NotifierPolicy, Now, Outage, OutageId, SavedMail, Wall,
+    Change, Content, Line, MailId, Mono, Notification, NotifierPolicy, Now, Outage, OutageId, SavedMail, StandingKind,
+    Wall,
 };
 
 /// The mails of one notifier.
@@ -38,6 +39,8 @@ pub(super) struct Mail {
     pub(super) date: Wall,
     pub(super) recipients: Vec<Arc<str>>,
     lines: Vec<Line>,
+    /// Why it says how everything stands, if it does.
+    pub(super) standing: Option<StandingKind>,
     places: HashMap<OutageId, usize>,
     /// Lines that have changed since the journal saw them.
     changed: Vec<usize>,
@@ -93,6 +96,22 @@ impl Outbox {
         self.mails.iter_mut()
     }
 
+    /// The lines of mails that nobody has yet.
+    pub(super) fn untold_lines(&self) -> impl Iterator<Item = &Line> {
+        self.mails.iter().filter(|mail| !mail.told).flat_map(|mail| &mail.lines)
+    }
+
+    /// The line of a mail that nobody has yet that brings this outage.
+    pub(super) fn untold_line(&self, outage: OutageId) -> Option<&Line> {
+        let mail = self.mails.iter().find(|mail| !mail.told && mail.tells(outage))?;
+        mail.lines.iter().find(|line| line.outage.id == outage && line.kind.brings_outage())
+    }
+
+    /// Whether a mail under way tells of this outage.
+    pub(super) fn tells(&self, outage: OutageId) -> bool {
+        self.mails.iter().any(|mail| mail.tells(outage))
+    }
+
     /// Lines that wait in mails that nobody has yet.
     pub(super) fn waiting(&self) -> usize {
         self.mails.iter().filter(|mail| !mail.told).map(|mail| mail.lines.len()).sum()
@@ -142,6 +161,11 @@ impl Outbox {
     pub(super) fn remove(&mut self, id: MailId) -> Option<Mail> {
         let at = self.mails.iter().position(|mail| mail.id == id)?;
         Some(self.mails.remove(at))
+    }
+
+    /// All mails leave the outbox.
+    pub(super) fn into_mails(self) -> Vec<Mail> {
+        self.mails
     }
 
     /// The path works.
@@ -205,6 +229,7 @@ impl Mail {
             date,
             recipients,
             lines,
+            standing: None,
             places,
             changed: Vec::new(),
             content: None,
@@ -228,6 +253,14 @@ impl Mail {
     /// Whether it tells of this outage.
     pub(super) fn tells(&self, outage: OutageId) -> bool {
         self.places.contains_key(&outage)
+    }
+
+    /// A device has a new name.
+    pub(super) fn rename(&mut self, from: &Arc<str>, to: &Arc<str>) {
+        for (place, line) in self.lines.iter_mut().enumerate().filter(|(_, line)| line.outage.target == *from) {
+            line.outage.target = to.clone();
+            self.changed.push(place);
+        }
     }
 
     /// Notes that an outage has closed; `false` if the mail does not tell of it.

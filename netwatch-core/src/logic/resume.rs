@@ -1,43 +1,42 @@
 //! Going on where the last run ended, under a plan that may be another one.
 //!
-//! What is still open and due is owed to everybody who does not know of it. What was owed to a notifier that is gone is
-//! owed to those that are new: it was renamed or replaced. A target that is gone is closed in the record.
+//! What is still open and due is owed to everybody whom it concerns and who does not know of it. What was owed to a notifier
+//! that is gone is owed to those that are new: it was renamed or replaced. A target that is gone is closed in the record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::monitor::{Monitor, Output, subject};
-use super::teller::put;
-use crate::model::{Change, Event, Line, LineId, LineKind, Now, Outage, Saved, SavedMail, SavedNotifier, TargetId};
+use super::monitor::{Monitor, Output};
+use super::owing::put;
+use super::telling::Forgotten;
+use crate::model::{
+    Change, Decision, Event, Incident, Line, LineId, LineKind, Now, Outage, Saved, SavedMail, SavedNotifier, TargetId,
+    Topic,
+};
 
 impl Monitor {
     /// Takes back what is owed and under way, and owes what the new plan makes owed.
     pub(super) fn resume(&mut self, now: Now, saved: &Saved) {
-        self.drop_absent_targets(now, saved);
         self.restore_tellers(now, saved);
-        self.adopt_orphans(now, saved);
+        self.restore_incidents(now, saved);
+        self.drop_absent_targets(now, saved);
+        let known: BTreeSet<Arc<str>> = saved.notifiers.keys().cloned().collect();
+        let orphans = self.orphans_of(saved);
+        self.adopt(now, &known, orphans);
         self.owe_open_outages(now);
-    }
-
-    fn drop_absent_targets(&mut self, now: Now, saved: &Saved) {
-        let present: BTreeSet<&str> = self.plan.targets.iter().map(|target| &*target.name).collect();
-        for (name, target) in saved.targets.iter().filter(|(name, _)| !present.contains(&***name)) {
-            if let Some(mut outage) = target.outage.clone() {
-                outage.closed = Some(now.wall);
-                self.journaling.put(Change::PutOutage(outage));
-            }
-            self.journaling.put(Change::DropTarget(name.clone()));
-        }
+        self.plan_escalations(now);
+        self.reconsider_all(now);
     }
 
     fn restore_tellers(&mut self, now: Now, saved: &Saved) {
+        let forgotten = self.forget_told(saved);
         for teller in &mut self.tellers {
-            let name = teller.desk.policy().name.clone();
-            teller.desk.restore(now, saved);
+            let name = teller.desk.policy.name.clone();
+            teller.desk.restore(now, saved, &forgotten);
             let mine = saved.lines.values().filter(|(notifier, _)| *notifier == name);
             let mut lines: Vec<Line> = mine.map(|(_, line)| line.clone()).collect();
             for mail in saved.mails.values().filter(|mail| mail.notifier == name) {
-                match recipients_left(mail, &teller.desk.policy().recipients) {
+                match recipients_left(mail, &teller.desk.policy.recipients) {
                     Some(recipients) => teller.outbox.restore(now, mail, recipients),
                     None => {
                         self.journaling.put(Change::DropMail(mail.id));
@@ -53,7 +52,89 @@ impl Monitor {
         }
     }
 
-    fn adopt_orphans(&mut self, now: Now, saved: &Saved) {
+    /// What was told of devices that are watched no more, and of incidents that are over, matters only while a line about it
+    /// waits.
+    fn forget_told(&mut self, saved: &Saved) -> Forgotten {
+        let lines = saved.lines.values().map(|(_, line)| line);
+        let lines = lines.chain(saved.mails.values().flat_map(|mail| &mail.lines));
+        let waiting: BTreeSet<Arc<str>> =
+            lines.flat_map(|line| [line.outage.target.clone(), line.topic.memory(&line.outage)]).collect();
+        let mut forgotten = Forgotten::new();
+        for told in saved.told.values() {
+            let goes_on = match Topic::is_device(&told.target) {
+                true => self.place_of(&told.target).is_some(),
+                false => saved.incidents.contains_key(&told.outage),
+            };
+            if !goes_on && !waiting.contains(&told.target) && !saved.targets.contains_key(&told.target) {
+                self.journaling.put(Change::DropTold(told.notifier.clone(), told.target.clone()));
+                forgotten.insert((told.notifier.clone(), told.target.clone()));
+            }
+        }
+        forgotten
+    }
+
+    fn restore_incidents(&mut self, now: Now, saved: &Saved) {
+        self.incidents = saved.incidents.clone();
+        let places: HashMap<Arc<str>, TargetId> = self
+            .incidents
+            .values()
+            .flat_map(|incident| incident.members.iter())
+            .filter_map(|name| Some((name.clone(), self.place_of(name)?)))
+            .collect();
+        let mut flapping = Vec::new();
+        let incidents: Vec<Incident> = saved.incidents.values().cloned().collect();
+        for incident in incidents {
+            // Nothing more is heard of a paused device.
+            let asked = self.place_of(&incident.outage.target).filter(|id| !self.is_paused(*id));
+            match (incident.topic, asked) {
+                (Topic::Blind, _) => self.restore_blindness(now, &incident),
+                (Topic::Unseen(_), _) => self.restore_unseen(now, &incident, &places),
+                (_, Some(id)) => {
+                    for teller in &mut self.tellers {
+                        teller.desk.hold(now, &incident.outage.target, true);
+                    }
+                    flapping.push((id, incident.id()));
+                }
+                (_, None) => self.close_incident(now, incident.id()),
+            }
+        }
+        self.restore_flappers(now, flapping);
+    }
+
+    fn drop_absent_targets(&mut self, now: Now, saved: &Saved) {
+        let absent = saved.targets.iter().filter(|(name, _)| self.place_of(name).is_none());
+        let absent: Vec<(Arc<str>, Option<Outage>)> =
+            absent.map(|(name, target)| (name.clone(), target.outage.clone())).collect();
+        for (name, outage) in absent {
+            self.journaling.put(Change::DropTarget(name));
+            if let Some(mut outage) = outage {
+                (outage.closed, outage.removed) = (Some(now.wall), true);
+                self.remove_outage(now, None, &outage);
+            }
+        }
+    }
+
+    /// The outage of a target that is watched no more has closed.
+    pub(super) fn remove_outage(&mut self, now: Now, id: Option<TargetId>, outage: &Outage) {
+        self.journaling.put(Change::PutOutage(outage.clone()));
+        if let Some(id) = id {
+            self.tell(Event::OutageClosed(id, outage.clone()));
+        }
+        self.note_outage(now, outage, Decision::Removed);
+        if outage.due.is_some() {
+            for teller in 0..self.tellers.len() {
+                let subject = match id {
+                    Some(id) => self.subject(id),
+                    None => crate::model::Subject::new(outage.target.clone(), ""),
+                };
+                let line = self.new_line(now, LineKind::Closed, subject, outage.clone());
+                self.end_line(now, teller, (Topic::Outage, outage), line);
+            }
+        }
+    }
+
+    /// What was owed to notifiers that are not in the plan.
+    fn orphans_of(&mut self, saved: &Saved) -> Vec<(Arc<str>, Line)> {
         let plan = self.plan.clone();
         let is_present = |name: &Arc<str>| plan.notifiers.iter().any(|policy| policy.name == *name);
         let mut orphans: Vec<(Arc<str>, Line)> = Vec::new();
@@ -66,22 +147,26 @@ impl Monitor {
             let lines = mail.lines.iter().filter(|_| !mail.told).cloned();
             orphans.extend(lines.map(|line| (mail.notifier.clone(), line)));
         }
+        orphans
+    }
+
+    /// Gives what was owed to notifiers that are gone to those that are not among the `known` ones.
+    pub(super) fn adopt(&mut self, now: Now, known: &BTreeSet<Arc<str>>, orphans: Vec<(Arc<str>, Line)>) {
         let mut is_adopted = false;
-        for teller in &mut self.tellers {
-            let name = teller.desk.policy().name.clone();
-            if saved.notifiers.contains_key(&name) {
+        for place in 0..self.tellers.len() {
+            let Some(name) = self.tellers.get(place).map(|teller| teller.desk.policy.name.clone()) else { continue };
+            if known.contains(&name) {
                 continue;
             }
             is_adopted = true;
             self.journaling.put(Change::PutNotifier(SavedNotifier::new(name.clone(), None)));
             for (_, orphan) in &orphans {
                 let mut line = orphan.clone();
-                self.last_number = self.last_number.saturating_add(1);
-                line.id = LineId::new(self.last_number);
+                line.id = LineId::new(self.next_number());
                 if line.kind == LineKind::Opened && line.outage.closed.is_some() {
                     line.kind = LineKind::Missed;
                 }
-                put(&mut self.journaling, &name, teller.desk.owe(now, line));
+                self.owe_line(now, place, line);
             }
         }
         if let Some((notifier, _)) = orphans.first().filter(|_| !is_adopted) {
@@ -96,25 +181,29 @@ impl Monitor {
         }
     }
 
-    fn owe_open_outages(&mut self, now: Now) {
+    /// Owes what is open and due to everybody whom it concerns and who does not know of it.
+    pub(super) fn owe_open_outages(&mut self, now: Now) {
         let open = self.targets.iter().enumerate().filter_map(|(index, state)| {
             let outage = state.outage().filter(|outage| outage.due.is_some())?;
             Some((TargetId::from_index(index), outage.clone()))
         });
         let open: Vec<(TargetId, Outage)> = open.collect();
         for (id, outage) in open {
-            for teller in &mut self.tellers {
-                let mut mails = teller.outbox.mails_mut();
-                let under_way = mails.any(|mail| mail.tells(outage.id));
-                if !under_way && !teller.desk.knows(&outage) {
-                    self.last_number = self.last_number.saturating_add(1);
-                    let line_id = LineId::new(self.last_number);
-                    let subject = subject(&self.plan, id);
-                    let line = Line::new(line_id, LineKind::Opened, subject, outage.clone(), now.wall);
-                    let name = teller.desk.policy().name.clone();
-                    put(&mut self.journaling, &name, teller.desk.owe(now, line));
+            for place in 0..self.tellers.len() {
+                let Some(teller) = self.tellers.get(place) else { continue };
+                let knows = teller.desk.knows(Topic::Outage, &outage) || teller.outbox.tells(outage.id);
+                if !knows && self.is_for(place, id) {
+                    self.owe_outage(now, place, id, &outage);
                 }
             }
+        }
+    }
+
+    /// Looks anew at everything that is below anything.
+    pub(super) fn reconsider_all(&mut self, now: Now) {
+        if !self.topology.is_flat() {
+            self.reworded = (0..self.targets.len()).map(TargetId::from_index).collect();
+            self.reconsider(now);
         }
     }
 }

@@ -8,10 +8,11 @@ use siphasher::sip::SipHasher24;
 use super::journaling::Journaling;
 use super::monitor::MonitorOptions;
 use super::outbox::{Mail, Outbox, backoff};
-use super::telling::{Desk, Entry};
+use super::owing::put;
+use super::telling::Desk;
 use crate::model::{
-    Change, Delivery, DeliveryError, DeliveryOutcome, Draft, Event, LineKind, MailId, NotifierPolicy, Now, Receipt,
-    SavedNotifier, Stage,
+    Change, Decision, Delivery, DeliveryError, DeliveryOutcome, Draft, Event, LedgerEntry, Line, LineKind, MailId,
+    Mono, NotifierPolicy, Now, Receipt, SavedNotifier, Stage, StandingKind,
 };
 
 /// A server that may have a mail and then refuses it this often (about an hour) does not have it: its lines are told in
@@ -27,14 +28,20 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub(super) fn new(policy: NotifierPolicy) -> Teller {
-        Teller { desk: Desk::new(policy), outbox: Outbox::default(), said: None }
+    pub(super) fn new(policy: NotifierPolicy, now: Now) -> Teller {
+        Teller { desk: Desk::new(policy, now), outbox: Outbox::default(), said: None }
     }
 
-    /// Everything owed leaves the desk as one mail.
-    pub(super) fn draft(&mut self, now: Now, id: MailId, options: &MonitorOptions) -> Draft {
-        let lines = self.desk.take_all();
-        let policy = self.desk.policy();
+    /// These lines become one mail.
+    pub(super) fn draft(
+        &mut self,
+        now: Now,
+        id: MailId,
+        options: &MonitorOptions,
+        lines: Vec<Line>,
+        standing: Option<StandingKind>,
+    ) -> Draft {
+        let policy = &self.desk.policy;
         let mut hasher = SipHasher24::new_with_key(&options.seed);
         hasher.write_u64(id.number());
         hasher.write(policy.name.as_bytes());
@@ -43,12 +50,18 @@ impl Teller {
         let mut draft = Draft::new(id, policy.name.clone(), lines.clone(), now.wall);
         draft.late_since = self.outbox.failing_since;
         let mut mail = Mail::new(id, message_id, now.wall, policy.recipients.clone(), lines);
+        mail.standing = standing;
         if mail.lines().iter().all(|line| line.kind != LineKind::Opened) {
             let ended = mail.lines().iter().find(|line| line.kind == LineKind::Closed);
-            mail.in_reply_to = ended.and_then(|line| self.desk.thread(&line.outage.target, line.outage.id).cloned());
+            mail.in_reply_to = ended.and_then(|line| self.desk.thread(line).cloned());
         }
         self.outbox.draft(mail);
         draft
+    }
+
+    /// When time alone lets a mail leave or be tried again.
+    pub(super) fn timeout(&self) -> Option<Mono> {
+        self.outbox.timeout(self.desk.release().map(|(release, _)| release))
     }
 
     /// How the mail path stands, if that changed.
@@ -60,7 +73,7 @@ impl Teller {
             return None;
         }
         let event = Event::MailPath {
-            notifier: self.desk.policy().name.clone(),
+            notifier: self.desk.policy.name.clone(),
             waiting,
             failing_since: self.outbox.failing_since,
             last_sent: self.desk.last_sent(),
@@ -76,21 +89,29 @@ pub(super) struct Outcome<'a> {
     pub(super) now: Now,
     pub(super) seed: [u8; 16],
     pub(super) journaling: &'a mut Journaling,
-    pub(super) events: Vec<Delivery>,
+    pub(super) events: Vec<Event>,
+    /// Lines of which every recipient was refused for good.
+    pub(super) undeliverable: Vec<Line>,
 }
 
 impl Outcome<'_> {
     pub(super) fn accepted(&mut self, teller: &mut Teller, id: MailId, receipt: Receipt) {
         let Some(mut mail) = teller.outbox.remove(id) else { return };
-        let policy = teller.desk.policy().clone();
+        let policy = teller.desk.policy.clone();
         teller.outbox.succeeded(self.now);
         self.event(&policy, &mail, receipt.accepted, DeliveryOutcome::Sent, None);
         self.refusals(&policy, &mail, receipt.refused);
         if !mail.told {
-            for told in teller.desk.accepted(self.now, mail.lines(), &mail.message_id) {
-                self.journaling.put(Change::PutTold(told));
+            if mail.standing.is_some() {
+                teller.desk.last_standing = Some((self.now.mono, self.now.wall));
             }
-            self.journaling.put(Change::PutNotifier(SavedNotifier::new(policy.name.clone(), Some(self.now.wall))));
+            for change in teller.desk.accepted(self.now, mail.lines(), &mail.message_id) {
+                self.journaling.put(change);
+            }
+            let mut record = SavedNotifier::new(policy.name.clone(), Some(self.now.wall));
+            record.last_standing = teller.desk.last_standing.map(|(_, wall)| wall);
+            self.journaling.put(Change::PutNotifier(record));
+            self.note(&policy, mail.lines(), &Decision::Sent { message_id: mail.message_id.clone() });
         }
         if receipt.deferred.is_empty() {
             self.journaling.put(Change::DropMail(id));
@@ -103,7 +124,7 @@ impl Outcome<'_> {
     }
 
     pub(super) fn refused(&mut self, teller: &mut Teller, id: MailId, error: DeliveryError) {
-        let policy = teller.desk.policy().clone();
+        let policy = teller.desk.policy.clone();
         let Some(mut mail) = teller.outbox.remove(id) else { return };
         let gone = |recipient: &Arc<str>| error.refused.iter().any(|(refused, _)| refused == recipient);
         let left: Vec<Arc<str>> = mail.recipients.iter().filter(|recipient| !gone(recipient)).cloned().collect();
@@ -124,6 +145,13 @@ impl Outcome<'_> {
             }
             return;
         }
+        if nobody_left {
+            self.undeliverable.extend_from_slice(mail.lines());
+        }
+        if teller.outbox.failing_since.is_none() {
+            // Of a server that stays away it is written down once; each attempt is in the mail log.
+            self.note(&policy, mail.lines(), &Decision::NotAccepted { reason: error.message.clone() });
+        }
         let retry = teller.outbox.failed(self.now, &policy, &self.seed, error.message.clone());
         let retry_at = self.now.wall_at(retry);
         let outcome = if permanent { DeliveryOutcome::Failed } else { DeliveryOutcome::Deferred { retry_at } };
@@ -143,6 +171,7 @@ impl Outcome<'_> {
             return;
         }
         self.journaling.put(Change::DropMail(id));
+        teller.desk.standing = teller.desk.standing.or(mail.standing);
         for entry in teller.desk.put_back(self.now, mail.into_lines()) {
             put(self.journaling, &policy.name, entry);
         }
@@ -174,7 +203,7 @@ impl Outcome<'_> {
         outcome: DeliveryOutcome,
         reason: Option<String>,
     ) {
-        self.events.push(Delivery {
+        self.events.push(Event::Delivery(Delivery {
             at: self.now.wall,
             notifier: policy.name.clone(),
             mail: mail.id,
@@ -184,13 +213,16 @@ impl Outcome<'_> {
             outcome,
             reason,
             targets: mail.lines().iter().map(|line| line.subject.name.clone()).collect(),
-        });
+        }));
     }
-}
 
-pub(super) fn put(journaling: &mut Journaling, notifier: &Arc<str>, entry: Entry) {
-    journaling.put(match entry {
-        Entry::Put(line) => Change::PutLine(notifier.clone(), line),
-        Entry::Drop(id) => Change::DropLine(id),
-    });
+    /// Writes down what became of these lines.
+    fn note(&mut self, policy: &NotifierPolicy, lines: &[Line], decision: &Decision) {
+        let entry = |line: &Line| {
+            let entry =
+                LedgerEntry::new(self.now.wall, line.outage.target.clone(), Some(line.outage.id), decision.clone());
+            Event::Ledger(entry.for_notifier(policy.name.clone()))
+        };
+        self.events.extend(lines.iter().map(entry).collect::<Vec<_>>());
+    }
 }

@@ -1,78 +1,139 @@
-//! What a notifier is owed, and when it may speak: group wait, group interval and budget.
+//! What a notifier is owed and what it was told.
 //!
-//! A mail leaves as soon as one line may leave, and carries everything owed at that moment. So what the budget holds
-//! back waits for the next mail or for its own time, whichever comes first; it is never dropped.
+//! A mail leaves as soon as one line may leave (see `release`), and carries everything owed at that moment. What is held
+//! back waits for the next mail or for its own time, whichever comes first; it is never dropped. Only what a flapping device
+//! does is held until it settles, and told as one of its changes if it is over by then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::model::{Budget, Line, LineId, LineKind, Mono, NotifierPolicy, Now, Outage, OutageId, Saved, Told, Wall};
+use super::release::Release;
+use crate::model::{
+    Change, Held, Hold, Line, LineId, LineKind, Mono, NotifierPolicy, Now, Outage, OutageId, Saved, StandingKind, Told,
+    Topic, Wall,
+};
 
-/// A device that was told of as back and is down again is told of within this time, whatever its budget.
-const TOLD_AGAIN_WITHIN: Duration = Duration::from_secs(600);
+/// A mail says of so many lines why they waited.
+const HELD_TOLD: usize = 100;
+
+/// What was told that matters no more, by notifier and what it is remembered under.
+pub(super) type Forgotten = BTreeSet<(Arc<str>, Arc<str>)>;
 
 /// What one notifier is owed and was told.
 #[derive(Debug)]
 pub(super) struct Desk {
-    policy: NotifierPolicy,
-    owed: BTreeMap<LineId, Owed>,
+    pub(super) policy: NotifierPolicy,
+    pub(super) owed: BTreeMap<LineId, Owed>,
     /// The owed line that brings an outage, and the one that tells its end.
     openings: HashMap<OutageId, LineId>,
     endings: HashMap<OutageId, LineId>,
-    told: HashMap<Arc<str>, Memory>,
-    last_sent: Option<(Mono, Wall)>,
+    pub(super) told: HashMap<Arc<str>, Memory>,
+    /// The devices that it was told are down and not yet that they are back, with when it was told.
+    pub(super) open_told: BTreeSet<(Mono, Arc<str>)>,
+    /// Devices whose lines wait until they settle.
+    flapping: HashSet<Arc<str>>,
+    pub(super) last_sent: Option<(Mono, Wall)>,
+    pub(super) last_blind: Option<Mono>,
+    /// When it was last told how everything stands.
+    pub(super) last_standing: Option<(Mono, Wall)>,
+    /// It is to be told how everything stands.
+    pub(super) standing: Option<StandingKind>,
+    /// When it was last looked whether it is.
+    pub(super) looked: Wall,
     /// When the next line may leave; kept beside the lines because it is asked for far more often than it changes.
-    release: Option<Mono>,
+    pub(super) release: Release,
 }
 
 #[derive(Debug)]
-struct Owed {
-    line: Line,
-    since: Mono,
+pub(super) struct Owed {
+    pub(super) line: Line,
+    pub(super) since: Mono,
 }
 
 #[derive(Debug)]
-struct Memory {
-    told: Told,
-    at: Mono,
+pub(super) struct Memory {
+    pub(super) told: Told,
+    pub(super) at: Mono,
 }
 
 /// What a change to the desk asks of the journal.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
-    Put(Line),
+    Put(Box<Line>),
     Drop(LineId),
 }
 
+/// What the end of an outage means for a notifier.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its beginning still waits: both are told in one line.
+    Merged(Entry),
+    /// Its beginning waits because the device is flapping: it is one of its changes.
+    Folded(Entry),
+    /// It is owed.
+    Owed(Entry),
+    /// The notifier wants no recoveries.
+    Unwanted,
+    /// The notifier never heard of it.
+    Untold,
+}
+
 impl Desk {
-    pub(super) fn new(policy: NotifierPolicy) -> Desk {
-        let (owed, told) = (BTreeMap::new(), HashMap::new());
-        let (openings, endings) = (HashMap::new(), HashMap::new());
-        Desk { policy, owed, openings, endings, told, last_sent: None, release: None }
+    pub(super) fn new(policy: NotifierPolicy, now: Now) -> Desk {
+        Desk {
+            policy,
+            owed: BTreeMap::new(),
+            openings: HashMap::new(),
+            endings: HashMap::new(),
+            told: HashMap::new(),
+            open_told: BTreeSet::new(),
+            flapping: HashSet::new(),
+            last_sent: None,
+            last_blind: None,
+            last_standing: None,
+            standing: None,
+            looked: now.wall,
+            release: Release::default(),
+        }
     }
 
     /// Takes back what the last run knew of this notifier; what it was owed comes by [`put_back`](Desk::put_back).
-    pub(super) fn restore(&mut self, now: Now, saved: &Saved) {
-        let name = &self.policy.name;
-        self.last_sent = saved.notifiers.get(name).and_then(|notifier| {
-            let sent = notifier.last_sent?.min(now.wall);
-            Some((now.mono_at(sent), sent))
-        });
-        for told in saved.told.values().filter(|told| told.notifier == *name) {
+    pub(super) fn restore(&mut self, now: Now, saved: &Saved, forgotten: &Forgotten) {
+        let name = self.policy.name.clone();
+        let both = |wall: Wall| {
+            let wall = wall.min(now.wall);
+            (now.mono_at(wall), wall)
+        };
+        if let Some(notifier) = saved.notifiers.get(&name) {
+            self.last_sent = notifier.last_sent.map(both);
+            self.last_standing = notifier.last_standing.map(both);
+            self.looked = self.last_standing.map_or(now.wall, |(_, wall)| wall);
+        }
+        for (_, told) in saved.told.iter().filter(|(key, _)| key.0 == name && !forgotten.contains(key)) {
             let at = now.mono_at(told.at.min(now.wall));
-            self.told.insert(told.target.clone(), Memory { told: told.clone(), at });
+            self.remember(told.clone(), at);
         }
     }
 
     /// Whether this notifier was told of the outage, or is owed it.
-    pub(super) fn knows(&self, outage: &Outage) -> bool {
-        let told = self.told.get(&outage.target).is_some_and(|memory| memory.told.outage == outage.id);
-        told || self.openings.contains_key(&outage.id)
+    pub(super) fn knows(&self, topic: Topic, outage: &Outage) -> bool {
+        self.was_told(topic, outage) || self.openings.contains_key(&outage.id)
     }
 
-    pub(super) fn policy(&self) -> &NotifierPolicy {
-        &self.policy
+    fn was_told(&self, topic: Topic, outage: &Outage) -> bool {
+        let memory = self.told.get(&topic.memory(outage));
+        memory.is_some_and(|memory| memory.told.outage == outage.id)
+    }
+
+    /// Whether this notifier was told of this outage or a later one of the same device, or is owed it.
+    pub(super) fn has_heard(&self, topic: Topic, outage: &Outage) -> bool {
+        let memory = self.told.get(&topic.memory(outage));
+        memory.is_some_and(|memory| memory.told.outage >= outage.id) || self.openings.contains_key(&outage.id)
+    }
+
+    /// The line that waits to bring this outage.
+    pub(super) fn opening(&self, outage: OutageId) -> Option<&Line> {
+        self.openings.get(&outage).and_then(|id| self.owed.get(id)).map(|owed| &owed.line)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -83,46 +144,84 @@ impl Desk {
         self.last_sent.map(|(_, wall)| wall)
     }
 
-    /// When a mail may leave; `None` if nothing is owed.
-    pub(super) fn release(&self) -> Option<Mono> {
-        self.release
+    /// Whether a line waits until its device settles.
+    pub(super) fn is_held(&self, line: &Line) -> bool {
+        line.topic == Topic::Outage && !self.flapping.is_empty() && self.flapping.contains(&line.outage.target)
     }
 
-    /// The line is owed from now on.
+    /// The line is owed from now on. Returns what keeps it.
     pub(super) fn owe(&mut self, now: Now, line: Line) -> Entry {
-        let owed = Owed { line: line.clone(), since: now.mono };
-        let release = self.release_of(&owed);
-        self.release = Some(self.release.map_or(release, |earliest| earliest.min(release)));
-        self.insert(owed);
-        Entry::Put(line)
+        self.insert(Owed { line: line.clone(), since: now.mono });
+        self.admit(now, line.id);
+        Entry::Put(Box::new(line))
     }
 
     /// The outage has closed. `line` makes the line that would tell of it.
-    ///
-    /// One that was never told becomes a single line with both facts; one that was told is owed its end.
     pub(super) fn close(
         &mut self,
         now: Now,
-        outage: &Outage,
-        told: bool,
+        (topic, outage): (Topic, &Outage),
+        under_way: bool,
         line: impl FnOnce() -> Line,
-    ) -> Option<Entry> {
-        let waiting = self.openings.get(&outage.id).and_then(|id| self.owed.get_mut(id));
-        if let Some(owed) = waiting {
+    ) -> Ending {
+        if let Some(id) = self.openings.get(&outage.id).copied()
+            && let Some(owed) = self.owed.get_mut(&id)
+        {
+            let is_over = topic == Topic::Outage && !outage.removed && self.flapping.contains(&outage.target);
+            if is_over {
+                self.openings.remove(&outage.id);
+                self.owed.remove(&id);
+                return Ending::Folded(Entry::Drop(id));
+            }
             owed.line.kind = LineKind::Missed;
             owed.line.outage = outage.clone();
-            return Some(Entry::Put(owed.line.clone()));
+            return Ending::Merged(Entry::Put(Box::new(owed.line.clone())));
         }
-        let told = told || self.told.get(&outage.target).is_some_and(|memory| memory.told.outage == outage.id);
-        (told && self.policy.recovery).then(|| self.owe(now, line()))
+        if !under_way && !self.was_told(topic, outage) {
+            Ending::Untold
+        } else if topic == Topic::Outage && !self.policy.recovery {
+            Ending::Unwanted
+        } else {
+            Ending::Owed(self.owe(now, line()))
+        }
     }
 
-    /// Everything owed leaves the desk, oldest first.
-    pub(super) fn take_all(&mut self) -> Vec<Line> {
-        self.release = None;
-        self.openings.clear();
-        self.endings.clear();
-        std::mem::take(&mut self.owed).into_values().map(|owed| owed.line).collect()
+    /// What a device does waits until it settles, or does not any more.
+    pub(super) fn hold(&mut self, now: Now, target: &Arc<str>, hold: bool) {
+        if hold {
+            self.flapping.insert(target.clone());
+        } else {
+            self.flapping.remove(target);
+        }
+        self.reckon(now);
+    }
+
+    /// Everything that need not wait for its device to settle leaves the desk, oldest first, with what kept some of it.
+    pub(super) fn take_all(&mut self, now: Now) -> (Vec<Line>, Vec<Held>) {
+        let all = std::mem::take(&mut self.owed);
+        let (mut lines, mut held) = (Vec::with_capacity(all.len()), Vec::new());
+        for (id, owed) in all {
+            if self.is_held(&owed.line) {
+                self.owed.insert(id, owed);
+                continue;
+            }
+            if held.len() < HELD_TOLD
+                && let Some((at, hold)) = self.ready(&owed)
+                && hold != Hold::GroupWait
+                && (at > now.mono || hold == Hold::Budget)
+            {
+                held.push(Held::new(owed.line.subject.name.clone(), hold, owed.line.owed_at));
+            }
+            self.openings.remove(&owed.line.outage.id);
+            self.endings.remove(&owed.line.outage.id);
+            lines.push(owed.line);
+        }
+        for (id, owed) in &self.owed {
+            let index = if owed.line.kind.brings_outage() { &mut self.openings } else { &mut self.endings };
+            index.insert(owed.line.outage.id, *id);
+        }
+        self.reckon(now);
+        (lines, held)
     }
 
     /// Lines come back: from a mail that certainly did not leave, or from the last run. An outage that has closed
@@ -138,43 +237,88 @@ impl Desk {
                 }
             }
             let since = now.mono_at(line.owed_at.min(now.wall));
-            entries.push(Entry::Put(line.clone()));
+            entries.push(Entry::Put(Box::new(line.clone())));
             self.insert(Owed { line, since });
         }
-        self.reckon();
+        self.reckon(now);
         entries
     }
 
-    /// The server has taken a mail with these lines. Returns what is now known to be told.
-    pub(super) fn accepted(&mut self, now: Now, lines: &[Line], message_id: &Arc<str>) -> Vec<Told> {
+    /// The server has taken a mail with these lines. Returns what that makes of the record.
+    pub(super) fn accepted(&mut self, now: Now, lines: &[Line], message_id: &Arc<str>) -> Vec<Change> {
         self.last_sent = Some((now.mono, now.wall));
-        let mut changed = Vec::new();
+        let name = self.policy.name.clone();
+        let mut changes = Vec::new();
         for line in lines {
-            let target = &line.outage.target;
-            let told = if line.kind.brings_outage() {
-                let ended = line.kind == LineKind::Missed;
-                Told::new(self.policy.name.clone(), target.clone(), line.outage.id, message_id.clone(), now.wall, ended)
-            } else {
-                match self.told.get_mut(target).filter(|memory| memory.told.outage == line.outage.id) {
-                    Some(memory) => {
-                        memory.told.ended = true;
-                        changed.push(memory.told.clone());
-                        continue;
-                    }
-                    None => continue,
+            if line.topic == Topic::Blind && line.kind.brings_outage() {
+                self.last_blind = Some(now.mono);
+            }
+            let key = line.topic.memory(&line.outage);
+            let ends = line.kind != LineKind::Opened;
+            if line.topic != Topic::Outage && ends {
+                // Nothing is remembered of an incident that is over.
+                if self.told.remove(&key).is_some() {
+                    changes.push(Change::DropTold(name.clone(), key));
                 }
-            };
-            changed.push(told.clone());
-            self.told.insert(target.clone(), Memory { told, at: now.mono });
+            } else if line.kind.brings_outage() {
+                let told = Told::new(name.clone(), key, line.outage.id, message_id.clone(), now.wall, ends);
+                if self.remember(told.clone(), now.mono) {
+                    changes.push(Change::PutTold(told));
+                }
+            } else if let Some(memory) = self.told.get_mut(&key).filter(|memory| memory.told.outage == line.outage.id) {
+                memory.told.ended = true;
+                self.open_told.remove(&(memory.at, key));
+                changes.push(Change::PutTold(memory.told.clone()));
+            }
         }
-        self.reckon();
-        changed
+        self.reckon(now);
+        changes
+    }
+
+    /// Returns whether it was not known to have been told of something later.
+    fn remember(&mut self, told: Told, at: Mono) -> bool {
+        let key = told.target.clone();
+        // What came late must not make it forget what it was told since.
+        if self.told.get(&key).is_some_and(|before| before.told.outage > told.outage) {
+            return false;
+        }
+        let is_device = Topic::is_device(&key);
+        if let Some(before) = self.told.get(&key) {
+            self.open_told.remove(&(before.at, key.clone()));
+        }
+        if is_device && !told.ended {
+            self.open_told.insert((at, key.clone()));
+        }
+        self.told.insert(key, Memory { told, at });
+        true
+    }
+
+    /// A device has a new name.
+    pub(super) fn rename(&mut self, now: Now, from: &Arc<str>, to: &Arc<str>) -> Vec<Change> {
+        let (mut changes, name) = (Vec::new(), self.policy.name.clone());
+        if let Some(mut memory) = self.told.remove(from) {
+            self.open_told.remove(&(memory.at, from.clone()));
+            memory.told.target = to.clone();
+            changes.push(Change::DropTold(name.clone(), from.clone()));
+            changes.push(Change::PutTold(memory.told.clone()));
+            self.remember(memory.told, memory.at);
+        }
+        for owed in self.owed.values_mut().filter(|owed| owed.line.outage.target == *from) {
+            owed.line.outage.target = to.clone();
+            owed.line.subject.name = to.clone();
+            changes.push(Change::PutLine(name.clone(), owed.line.clone()));
+        }
+        if self.flapping.remove(from) {
+            self.flapping.insert(to.clone());
+        }
+        self.reckon(now);
+        changes
     }
 
     /// The mail that told of this outage.
-    pub(super) fn thread(&self, target: &str, outage: OutageId) -> Option<&Arc<str>> {
-        let told = &self.told.get(target)?.told;
-        (told.outage == outage).then_some(&told.message_id)
+    pub(super) fn thread(&self, line: &Line) -> Option<&Arc<str>> {
+        let told = &self.told.get(&line.topic.memory(&line.outage))?.told;
+        (told.outage == line.outage.id).then_some(&told.message_id)
     }
 
     fn insert(&mut self, owed: Owed) {
@@ -182,32 +326,5 @@ impl Desk {
         let index = if owed.line.kind.brings_outage() { &mut self.openings } else { &mut self.endings };
         index.insert(outage, id);
         self.owed.insert(id, owed);
-    }
-
-    fn reckon(&mut self) {
-        self.release = self.owed.values().map(|owed| self.release_of(owed)).min();
-    }
-
-    fn release_of(&self, owed: &Owed) -> Mono {
-        let policy = &self.policy;
-        let mut release = owed.since.plus(policy.group_wait);
-        if let Some((sent, _)) = self.last_sent {
-            release = release.max(sent.plus(policy.group_interval));
-            if policy.budget == Budget::All {
-                release = release.max(sent.plus(policy.min_interval));
-            }
-        }
-        if policy.budget == Budget::Target
-            && owed.line.kind.brings_outage()
-            && let Some(memory) = self.told.get(&owed.line.outage.target)
-            && memory.told.outage != owed.line.outage.id
-        {
-            let mut budget = memory.at.plus(policy.min_interval);
-            if memory.told.ended {
-                budget = budget.min(owed.since.plus(TOLD_AGAIN_WITHIN));
-            }
-            release = release.max(budget);
-        }
-        release
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::ledger::LedgerEntry;
 use super::mail::MailId;
+use super::maintenance::Maintenance;
 use super::outage::Outage;
 use super::plan::{GroupId, Plan};
 use super::sample::Cause;
@@ -55,12 +57,25 @@ pub struct TargetView {
     pub cause: Option<Cause>,
     /// The outage that is open. A target that answers and still has one is recovering.
     pub outage: Option<Outage>,
+    /// Whether it goes up and down too often to be told of each time.
+    pub flapping: bool,
+    /// Whether it is in maintenance.
+    pub maintenance: bool,
 }
 
 impl TargetView {
     /// A target of which nothing is known.
     pub fn pending(target: TargetId, since: Wall) -> TargetView {
-        TargetView { target, status: Status::Pending, since, last_good: None, cause: None, outage: None }
+        TargetView {
+            target,
+            status: Status::Pending,
+            since,
+            last_good: None,
+            cause: None,
+            outage: None,
+            flapping: false,
+            maintenance: false,
+        }
     }
 }
 
@@ -155,6 +170,29 @@ pub enum Event {
     OutageDue(TargetId, Outage),
     /// An outage closed.
     OutageClosed(TargetId, Outage),
+    /// Somebody sees to an outage.
+    Acknowledged(TargetId, Outage),
+    /// Whether a target goes up and down too often to be told of each time.
+    Flapping {
+        /// Which.
+        target: TargetId,
+        /// Since when; `None` once it has settled.
+        since: Option<Wall>,
+    },
+    /// Whether a target is in maintenance.
+    Maintenance {
+        /// Which.
+        target: TargetId,
+        /// Which maintenance; `None` once it is over.
+        maintenance: Option<Maintenance>,
+    },
+    /// Whether netwatch itself is cut off.
+    Blind {
+        /// Since when; `None` once it sees again.
+        since: Option<Wall>,
+    },
+    /// A decision about a mail, with its reason.
+    Ledger(LedgerEntry),
     /// An attempt to deliver ended.
     Delivery(Delivery),
     /// How the mail path of a notifier stands. Told whenever it changes.

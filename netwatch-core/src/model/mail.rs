@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::incident::Topic;
+use super::ledger::Hold;
 use super::outage::Outage;
 use super::time::Wall;
 
@@ -96,6 +98,23 @@ impl Subject {
     }
 }
 
+/// What lies behind a device and is cut off with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Behind {
+    /// How many devices.
+    pub devices: u32,
+    /// How many customers they serve, its own not counted.
+    pub customers: u64,
+}
+
+impl Behind {
+    /// So many devices, which serve so many customers.
+    pub fn new(devices: u32, customers: u64) -> Behind {
+        Behind { devices, customers }
+    }
+}
+
 /// One thing that a notifier is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,18 +123,113 @@ pub struct Line {
     pub id: LineId,
     /// What it tells.
     pub kind: LineKind,
-    /// Of which device.
+    /// What it is about.
+    pub topic: Topic,
+    /// Of which device; nameless if of none in particular.
     pub subject: Subject,
-    /// Of which outage.
+    /// Of which outage, or when the other topic began and ended.
     pub outage: Outage,
+    /// Whether it passes group interval, budget and hours.
+    pub critical: bool,
+    /// Whether it came from another notifier, that could not deliver it or whose people did not acknowledge it.
+    pub escalated: bool,
+    /// The devices that netwatch cannot see, by name.
+    pub members: Arc<[Arc<str>]>,
+    /// How often the flapping device went up or down.
+    pub changes: u32,
+    /// What is cut off with the device, as of the last draft.
+    pub behind: Behind,
     /// When it became owed.
     pub owed_at: Wall,
 }
 
 impl Line {
-    /// A line owed since `owed_at`.
+    /// A line about the outage of a device, owed since `owed_at`.
     pub fn new(id: LineId, kind: LineKind, subject: Subject, outage: Outage, owed_at: Wall) -> Line {
-        Line { id, kind, subject, outage, owed_at }
+        Line {
+            id,
+            kind,
+            topic: Topic::Outage,
+            subject,
+            outage,
+            critical: false,
+            escalated: false,
+            members: Arc::default(),
+            changes: 0,
+            behind: Behind::default(),
+            owed_at,
+        }
+    }
+}
+
+/// How many devices of a group are down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupCount {
+    /// The group, by name.
+    pub name: Arc<str>,
+    /// How many of its devices are down or cut off.
+    pub down: u32,
+    /// How many it has.
+    pub total: u32,
+}
+
+impl GroupCount {
+    /// So many of so many.
+    pub fn new(name: impl Into<Arc<str>>, down: u32, total: u32) -> GroupCount {
+        GroupCount { name: name.into(), down, total }
+    }
+}
+
+/// Why a mail says how everything stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StandingKind {
+    /// It is time to say what is still down.
+    Reminder,
+    /// It is the time of day for it.
+    Summary,
+}
+
+/// A line that waits, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// The device, by name.
+    pub target: Arc<str>,
+    /// For what it waited.
+    pub hold: Hold,
+    /// Since when.
+    pub since: Wall,
+}
+
+impl Held {
+    /// A line about this device has waited for this since then.
+    pub fn new(target: impl Into<Arc<str>>, hold: Hold, since: Wall) -> Held {
+        Held { target: target.into(), hold, since }
+    }
+}
+
+/// How everything stands, as a reminder or a summary says it. Its lists hold the 100 that matter most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Standing {
+    /// Why it is said.
+    pub kind: StandingKind,
+    /// Outages that were told and are open, those with the most customers first.
+    pub open: Vec<Line>,
+    /// How many there are.
+    pub open_total: usize,
+    /// Devices that are slow or lossy.
+    pub warnings: Vec<Subject>,
+    /// How many there are.
+    pub warnings_total: usize,
+}
+
+impl Standing {
+    /// Nothing is open and nothing is slow.
+    pub fn new(kind: StandingKind) -> Standing {
+        Standing { kind, open: Vec::new(), open_total: 0, warnings: Vec::new(), warnings_total: 0 }
     }
 }
 
@@ -133,12 +247,30 @@ pub struct Draft {
     pub at: Wall,
     /// When the oldest line could first have been delivered, if an earlier attempt failed: mails are late since then.
     pub late_since: Option<Wall>,
+    /// How everything stands, if that is to be said too.
+    pub standing: Option<Standing>,
+    /// How many devices are down in the groups of the devices that the mail names.
+    pub groups: Vec<GroupCount>,
+    /// What was kept back from earlier mails and is in this one.
+    pub held: Vec<Held>,
+    /// Whether half of all answering targets fell silent at once: the core, or netwatch's own uplink.
+    pub core: bool,
 }
 
 impl Draft {
     /// A draft of these lines.
     pub fn new(id: MailId, notifier: impl Into<Arc<str>>, lines: Vec<Line>, at: Wall) -> Draft {
-        Draft { id, notifier: notifier.into(), lines, at, late_since: None }
+        Draft {
+            id,
+            notifier: notifier.into(),
+            lines,
+            at,
+            late_since: None,
+            standing: None,
+            groups: Vec::new(),
+            held: Vec::new(),
+            core: false,
+        }
     }
 }
 

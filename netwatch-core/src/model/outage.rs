@@ -20,6 +20,25 @@ impl OutageId {
     }
 }
 
+/// Somebody knows of an outage and sees to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ack {
+    /// When that was said.
+    pub at: Wall,
+    /// Who.
+    pub by: Arc<str>,
+    /// In their words; may be empty.
+    pub note: Arc<str>,
+}
+
+impl Ack {
+    /// Said by `by` at `at`.
+    pub fn new(at: Wall, by: impl Into<Arc<str>>, note: impl Into<Arc<str>>) -> Ack {
+        Ack { at, by: by.into(), note: note.into() }
+    }
+}
+
 /// What is recorded of an outage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,12 +55,16 @@ pub struct Outage {
     pub due: Option<Wall>,
     /// The first answer after it, once the device had answered for the settle time.
     pub closed: Option<Wall>,
+    /// Whether it closed because the device is watched no more.
+    pub removed: bool,
+    /// Who sees to it.
+    pub ack: Option<Arc<Ack>>,
 }
 
 impl Outage {
     /// An outage that has just opened.
     pub fn open(id: OutageId, target: Arc<str>, last_good: Option<Wall>, first_bad: Wall) -> Outage {
-        Outage { id, target, last_good, first_bad, due: None, closed: None }
+        Outage { id, target, last_good, first_bad, due: None, closed: None, removed: false, ack: None }
     }
 
     /// When it began: the last answer, or the first silent check if there was none.

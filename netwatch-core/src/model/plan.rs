@@ -4,7 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::{Target, TargetId};
+use super::calendar::Calendar;
+use super::maintenance::Maintenance;
+use super::scope::Scope;
+use super::target::{Host, Target, TargetId};
+use super::time::Wall;
 
 /// The language of what people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -114,6 +118,18 @@ pub struct NotifierPolicy {
     pub budget: Budget,
     /// Whether the end of an outage that was told is told; default true.
     pub recovery: bool,
+    /// When it may speak; `None` for always, the default.
+    pub hours: Option<Calendar>,
+    /// How often it is told what is still down; never when absent, the default.
+    pub reminder: Option<Duration>,
+    /// When it is told how everything stands, in the order of time; default never.
+    pub summaries: Arc<[Wall]>,
+    /// The targets that it is for; default everything.
+    pub scope: Scope,
+    /// The notifier, by name, that is told too of what nobody acknowledges, or what this one cannot deliver.
+    pub escalate_to: Option<Arc<str>>,
+    /// How long after an outage was due; default 30 min.
+    pub escalate_after: Duration,
     /// The first wait after a failed attempt; it doubles; default 30 s.
     pub retry_first: Duration,
     /// The longest wait between two attempts; default 5 min.
@@ -131,6 +147,12 @@ impl NotifierPolicy {
             min_interval: Duration::from_secs(3600),
             budget: Budget::Target,
             recovery: true,
+            hours: None,
+            reminder: None,
+            summaries: Arc::default(),
+            scope: Scope::everything(),
+            escalate_to: None,
+            escalate_after: Duration::from_secs(1800),
             retry_first: Duration::from_secs(30),
             retry_max: Duration::from_secs(300),
         }
@@ -140,7 +162,7 @@ impl NotifierPolicy {
 /// What netwatch is to do.
 ///
 /// Whoever builds one answers for this: names are unique, a target's group exists, and a check fits its interval
-/// ([`Settings::check_duration`](super::Settings::check_duration) is at most `interval`).
+/// ([`Settings::check_duration`](super::Settings::check_duration) is at most `interval`), and no target is behind itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Plan {
@@ -152,6 +174,10 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// In configuration order.
     pub notifiers: Vec<NotifierPolicy>,
+    /// When outages are expected.
+    pub maintenance: Vec<Maintenance>,
+    /// The addresses that tell whether netwatch itself is cut off.
+    pub witnesses: Vec<Host>,
     /// Where the page is, for the link in a mail.
     pub page_url: Option<Arc<str>>,
 }

@@ -131,9 +131,11 @@ impl Loss {
 }
 
 /// Why netwatch cannot tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Cause {
+    /// netwatch itself is cut off: every witness is silent, or the link or the route is gone.
+    Blind,
     /// The target is paused.
     Paused,
     /// netwatch started and has not asked yet.
@@ -175,9 +177,37 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The cause that [`code`](Cause::code) names; the error number of a failed send is lost.
+    pub fn from_code(code: &str) -> Option<Cause> {
+        let all = [
+            Cause::Blind,
+            Cause::Paused,
+            Cause::Starting,
+            Cause::Unresolved,
+            Cause::NoSocket,
+            Cause::NoRoute,
+            Cause::InterfaceDown,
+            Cause::NoInterface,
+            Cause::OutputRefused,
+            Cause::QueueFull,
+            Cause::TooLong,
+            Cause::SendFailed(0),
+            Cause::ReceiveOverflow,
+            Cause::SoftnetDrops,
+            Cause::NeighboursFull,
+            Cause::ConntrackFull,
+            Cause::NotSent,
+            Cause::Stalled,
+            Cause::NoResult,
+            Cause::ProbeFailed,
+        ];
+        all.into_iter().find(|cause| cause.code() == code)
+    }
+
     /// A stable name, as in the API.
     pub const fn code(self) -> &'static str {
         match self {
+            Cause::Blind => "blind",
             Cause::Paused => "paused",
             Cause::Starting => "starting",
             Cause::Unresolved => "unresolved",
@@ -332,6 +362,13 @@ impl Sample {
     #[must_use]
     pub fn with_last_reply(mut self, last_reply: Option<Mono>) -> Sample {
         self.last_reply = last_reply;
+        self
+    }
+
+    /// The same sample of the same device at another place of the plan.
+    #[must_use]
+    pub fn of(mut self, target: TargetId) -> Sample {
+        self.target = target;
         self
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::incident::Incident;
 use super::mail::{Content, Line, LineId, MailId};
+use super::maintenance::{Maintenance, MaintenanceId};
 use super::outage::{Outage, OutageId};
 use super::status::Status;
 use super::time::Wall;
@@ -30,6 +32,8 @@ pub struct SavedTarget {
     pub silent_for: Duration,
     /// How long it has been seen to answer again.
     pub answered_for: Duration,
+    /// Whether that outage lost what explained it, so that it has to last at least as long as the settle time.
+    pub guarded: bool,
 }
 
 impl SavedTarget {
@@ -43,6 +47,7 @@ impl SavedTarget {
             outage: None,
             silent_for: Duration::ZERO,
             answered_for: Duration::ZERO,
+            guarded: false,
         }
     }
 }
@@ -136,12 +141,14 @@ pub struct SavedNotifier {
     pub name: Arc<str>,
     /// When a mail of its was last accepted.
     pub last_sent: Option<Wall>,
+    /// When it was last told how everything stands.
+    pub last_standing: Option<Wall>,
 }
 
 impl SavedNotifier {
     /// This notifier.
     pub fn new(name: impl Into<Arc<str>>, last_sent: Option<Wall>) -> SavedNotifier {
-        SavedNotifier { name: name.into(), last_sent }
+        SavedNotifier { name: name.into(), last_sent, last_standing: None }
     }
 }
 
@@ -161,6 +168,10 @@ pub enum Key {
     Told(Arc<str>, Arc<str>),
     /// A notifier, by name.
     Notifier(Arc<str>),
+    /// An incident.
+    Incident(OutageId),
+    /// A maintenance that was entered.
+    Maintenance(MaintenanceId),
     /// The sign of life.
     Alive,
 }
@@ -185,6 +196,16 @@ pub enum Change {
     DropMail(MailId),
     /// What a notifier was told.
     PutTold(Told),
+    /// What a notifier (first) was told of this (second) matters no more.
+    DropTold(Arc<str>, Arc<str>),
+    /// The incident is as given.
+    PutIncident(Incident),
+    /// The incident is over, and everybody is owed its end.
+    DropIncident(OutageId),
+    /// The maintenance is as given; it has an id.
+    PutMaintenance(Maintenance),
+    /// The maintenance is over.
+    DropMaintenance(MaintenanceId),
     /// The notifier is as given.
     PutNotifier(SavedNotifier),
     /// netwatch was at work at this time: what answered before still did.
@@ -203,6 +224,11 @@ impl Change {
             Change::PutMail(mail) => Key::Mail(mail.id),
             Change::DropMail(id) => Key::Mail(*id),
             Change::PutTold(told) => Key::Told(told.notifier.clone(), told.target.clone()),
+            Change::DropTold(notifier, target) => Key::Told(notifier.clone(), target.clone()),
+            Change::PutIncident(incident) => Key::Incident(incident.id()),
+            Change::DropIncident(id) => Key::Incident(*id),
+            Change::PutMaintenance(maintenance) => Key::Maintenance(maintenance.id.unwrap_or(MaintenanceId::new(0))),
+            Change::DropMaintenance(id) => Key::Maintenance(*id),
             Change::PutNotifier(notifier) => Key::Notifier(notifier.name.clone()),
             Change::PutAlive(_) => Key::Alive,
         }
@@ -240,6 +266,10 @@ pub struct Saved {
     pub told: BTreeMap<(Arc<str>, Arc<str>), Told>,
     /// By name.
     pub notifiers: BTreeMap<Arc<str>, SavedNotifier>,
+    /// What goes on besides the outages of devices.
+    pub incidents: BTreeMap<OutageId, Incident>,
+    /// Maintenance that was entered.
+    pub maintenance: BTreeMap<MaintenanceId, Maintenance>,
     /// When the last run was last known to be at work.
     pub alive_at: Option<Wall>,
     /// The highest number any outage, line or mail ever had; the next one is higher.
@@ -280,6 +310,26 @@ impl Saved {
                 Change::PutTold(told) => {
                     self.saw(told.outage.number());
                     self.told.insert((told.notifier.clone(), told.target.clone()), told.clone());
+                }
+                Change::DropTold(notifier, target) => {
+                    self.told.remove(&(notifier.clone(), target.clone()));
+                }
+                Change::PutIncident(incident) => {
+                    self.saw(incident.id().number());
+                    self.incidents.insert(incident.id(), incident.clone());
+                }
+                Change::DropIncident(id) => {
+                    self.saw(id.number());
+                    self.incidents.remove(id);
+                }
+                Change::PutMaintenance(maintenance) => {
+                    let id = maintenance.id.unwrap_or(MaintenanceId::new(0));
+                    self.saw(id.number());
+                    self.maintenance.insert(id, maintenance.clone());
+                }
+                Change::DropMaintenance(id) => {
+                    self.saw(id.number());
+                    self.maintenance.remove(id);
                 }
                 Change::PutNotifier(notifier) => {
                     self.notifiers.insert(notifier.name.clone(), notifier.clone());

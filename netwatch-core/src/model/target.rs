@@ -146,6 +146,8 @@ pub struct Target {
     pub customers: Option<u32>,
     /// Not asked at present, and shown so.
     pub paused: bool,
+    /// Its lines pass group interval, budget and hours, and so do those of its parents; default false.
+    pub critical: bool,
     /// How it is asked and judged.
     pub settings: Arc<Settings>,
     extras: Option<Arc<Extras>>,
@@ -157,6 +159,7 @@ struct Extras {
     tags: Box<[Arc<str>]>,
     note: Option<Arc<str>>,
     probe: Option<Arc<str>>,
+    parents: Box<[TargetId]>,
 }
 
 /// The probe of a target that names none.
@@ -167,7 +170,16 @@ impl Target {
     pub fn new(name: impl Into<Arc<str>>, host: Host) -> Target {
         static DEFAULT: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
         let settings = DEFAULT.clone();
-        Target { name: name.into(), host, group: None, customers: None, paused: false, settings, extras: None }
+        Target {
+            name: name.into(),
+            host,
+            group: None,
+            customers: None,
+            paused: false,
+            critical: false,
+            settings,
+            extras: None,
+        }
     }
 
     /// A target at a plain address.
@@ -215,6 +227,18 @@ impl Target {
     pub fn with_note(mut self, note: impl Into<Arc<str>>) -> Target {
         self.extras_mut().note = Some(note.into());
         self
+    }
+
+    /// The same target, reached through any of these, which are redundant.
+    #[must_use]
+    pub fn with_parents(mut self, parents: impl IntoIterator<Item = TargetId>) -> Target {
+        self.extras_mut().parents = parents.into_iter().collect();
+        self
+    }
+
+    /// What it is reached through: any one of them is enough.
+    pub fn parents(&self) -> &[TargetId] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.parents)
     }
 
     /// The name under which the runtime knows the probe that asks it; default `icmp`.

@@ -16,6 +16,9 @@ impl Mono {
     /// The origin of the clock.
     pub const ZERO: Mono = Mono(0);
 
+    /// Earlier than any other instant.
+    pub(crate) const OLDEST: Mono = Mono(i64::MIN);
+
     /// An instant this many nanoseconds after the origin; `i64::MAX` of them at most.
     pub const fn from_nanos(nanos: u64) -> Mono {
         Mono(if nanos > i64::MAX as u64 { i64::MAX } else { nanos as i64 })

@@ -203,6 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_storm_in_words_is_a_mail_of_at_most_256_kib() {
+        use crate::model::{Draft, Line, LineId, LineKind, Locale, Outage, OutageId, Subject};
+        let at = Wall::from_unix_nanos(1_795_330_200_000_000_000);
+        for name in ["\"'".repeat(5_000), "ñ".repeat(10_000), "🐦\r\n".repeat(5_000), "=".repeat(10_000)] {
+            let outage = Outage::open(OutageId::new(1), "a".into(), None, at);
+            let mut subject = Subject::new(&*name, &*name);
+            (subject.group, subject.note) = (Some(name.as_str().into()), Some(name.as_str().into()));
+            let line = Line::new(LineId::new(1), LineKind::Opened, subject, outage, at);
+            let draft = Draft::new(MailId::new(1), "noc", vec![line; 2_000], at);
+            let words = crate::Words::new(Locale::Es, Some("UTC"), Some(name.into())).unwrap();
+            let size = bytes(&notification(crate::Render::render(&words, &draft))).len();
+            assert!((64 * 1024..=256 * 1024).contains(&size), "{size}");
+        }
+    }
+
+    #[test]
     fn another_mail_has_another_boundary() {
         assert_ne!(boundary("<1@a>"), boundary("<2@a>"));
     }

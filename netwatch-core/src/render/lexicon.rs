@@ -1,84 +1,30 @@
-//! Every phrase of a mail, Spanish and English side by side.
-//!
-//! The phrases of a recovery's subject never hold the word of [`Status::Down`], so that a filter on it catches
-//! outages alone.
+//! The small words of a mail, Spanish and English side by side: counts, and the labels of what is known of a device.
 
-use crate::model::{LineKind, Locale, Status};
+use crate::model::{Behind, Locale};
 
 /// The phrases of one language.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lexicon(pub(super) Locale);
 
 impl Lexicon {
-    /// Heads the subject of a mail that brings outages which are still open.
-    pub(super) fn down(self) -> &'static str {
-        Status::Down.word(self.0)
-    }
-
-    /// Heads the subject of any other mail.
-    pub(super) fn ok(self) -> &'static str {
-        Status::Ok.word(self.0)
-    }
-
-    /// In the subject of a mail of nothing but outages that are over: when, and that it is told late.
-    pub(super) fn missed(self, from: &str, to: &str) -> String {
-        match self.0 {
-            Locale::Es => format!("(sin respuesta {from}-{to}, avisado tarde)"),
-            Locale::En => format!("(no answer {from}-{to}, reported late)"),
+    /// `12 equipos`; `some devices` if nobody counted them.
+    pub(super) fn devices(self, devices: usize) -> String {
+        match devices {
+            0 => self.pick("algunos equipos", "some devices").to_owned(),
+            1 => self.pick("1 equipo", "1 device").to_owned(),
+            _ => format!("{} {}", self.number(devices as u64), self.pick("equipos", "devices")),
         }
     }
 
-    /// The heading over the lines of this kind.
-    pub(super) fn heading(self, kind: LineKind) -> &'static str {
-        match (kind, self.0) {
-            (LineKind::Opened, _) => self.down(),
-            (LineKind::Closed, Locale::Es) => "YA RESPONDE",
-            (LineKind::Closed, Locale::En) => "ANSWERING AGAIN",
-            (LineKind::Missed, Locale::Es) => "AVISADO TARDE: YA RESPONDE",
-            (LineKind::Missed, Locale::En) => "REPORTED LATE: ANSWERING AGAIN",
-        }
-    }
-
-    /// The first sentence on the lines of this kind.
-    pub(super) fn summary(self, kind: LineKind, devices: usize, customers: u64) -> String {
-        let customers = match customers {
-            0 => String::new(),
-            _ => format!(" ({})", self.customers(customers)),
-        };
-        let count = self.number(devices as u64);
-        let phrase = match (kind, self.0, devices == 1) {
-            (LineKind::Opened, Locale::Es, true) => "equipo no responde",
-            (LineKind::Opened, Locale::Es, false) => "equipos no responden",
-            (LineKind::Opened, Locale::En, true) => "device does not answer",
-            (LineKind::Opened, Locale::En, false) => "devices do not answer",
-            (LineKind::Closed, Locale::Es, true) => "equipo volvió a responder",
-            (LineKind::Closed, Locale::Es, false) => "equipos volvieron a responder",
-            (LineKind::Closed, Locale::En, true) => "device answers again",
-            (LineKind::Closed, Locale::En, false) => "devices answer again",
-            (LineKind::Missed, Locale::Es, true) => "corte terminó antes de que se pudiera avisar",
-            (LineKind::Missed, Locale::Es, false) => "cortes terminaron antes de que se pudiera avisar",
-            (LineKind::Missed, Locale::En, true) => "outage ended before it could be reported",
-            (LineKind::Missed, Locale::En, false) => "outages ended before they could be reported",
-        };
-        format!("{count} {phrase}{customers}.")
-    }
-
-    /// Why this mail comes late.
-    pub(super) fn late(self, since: &str, until: &str) -> String {
-        match self.0 {
-            Locale::Es => format!("Este aviso llega tarde: no se pudo enviar correo entre {since} y {until}."),
-            Locale::En => format!("This mail is late: no mail could be sent between {since} and {until}."),
-        }
+    /// What was left out of a list of names.
+    pub(super) fn more(self, count: usize) -> String {
+        format!("{} {}", self.number(count as u64), self.pick("más", "more"))
     }
 
     /// What was left out under a heading.
     pub(super) fn rest(self, devices: usize, customers: u64) -> String {
         let count = self.number(devices as u64);
-        let customers = match (customers, self.0) {
-            (0, _) => String::new(),
-            (_, Locale::Es) => format!(", con {}", self.customers(customers)),
-            (_, Locale::En) => format!(", with {}", self.customers(customers)),
-        };
+        let customers = self.with_customers(customers);
         match (self.0, devices == 1) {
             (Locale::Es, true) => format!("Y {count} equipo más{customers}."),
             (Locale::Es, false) => format!("Y {count} equipos más{customers}."),
@@ -87,8 +33,51 @@ impl Lexicon {
         }
     }
 
+    /// What is cut off with the devices that the mail names.
+    pub(super) fn behind_sentence(self, behind: Behind) -> String {
+        let count = self.number(behind.devices.into());
+        let customers = self.with_customers(behind.customers);
+        match (self.0, behind.devices == 1) {
+            (Locale::Es, true) => format!("Detrás queda sin conexión 1 equipo más{customers}."),
+            (Locale::Es, false) => format!("Detrás quedan sin conexión {count} equipos más{customers}."),
+            (Locale::En, true) => format!("Cut off behind: 1 more device{customers}."),
+            (Locale::En, false) => format!("Cut off behind: {count} more devices{customers}."),
+        }
+    }
+
+    /// The same of one device: `200 equipos, 3.200 clientes`.
+    pub(super) fn behind(self, behind: Behind) -> String {
+        let devices = self.devices(behind.devices as usize);
+        match behind.customers {
+            0 => devices,
+            customers => format!("{devices}, {}", self.customers(customers)),
+        }
+    }
+
+    /// How often a device changed before it was told of as flapping.
+    pub(super) fn within_an_hour(self, changes: u32) -> String {
+        format!("{} {}", self.number(changes.into()), self.pick("en una hora", "within an hour"))
+    }
+
+    /// `18 de 20 en PUEBLO`.
+    pub(super) fn group_count(self, down: u32, total: u32, group: &str) -> String {
+        let (down, total) = (self.number(down.into()), self.number(total.into()));
+        match self.0 {
+            Locale::Es => format!("{down} de {total} en {group}"),
+            Locale::En => format!("{down} of {total} in {group}"),
+        }
+    }
+
+    /// `, con 480 clientes`; nothing if there are none.
+    fn with_customers(self, customers: u64) -> String {
+        match customers {
+            0 => String::new(),
+            _ => format!("{}{}", self.pick(", con ", ", with "), self.customers(customers)),
+        }
+    }
+
     /// `480 clientes`.
-    fn customers(self, customers: u64) -> String {
+    pub(super) fn customers(self, customers: u64) -> String {
         let count = self.number(customers);
         match (self.0, customers == 1) {
             (Locale::Es, true) => format!("{count} cliente"),
@@ -127,8 +116,18 @@ impl Lexicon {
         self.pick("Clientes", "Customers")
     }
 
+    /// What is cut off with the device.
+    pub(super) fn behind_label(self) -> &'static str {
+        self.pick("Detrás", "Behind it")
+    }
+
     pub(super) fn note(self) -> &'static str {
         self.pick("Nota", "Note")
+    }
+
+    /// Stands behind the name of a critical device.
+    pub(super) fn critical(self) -> &'static str {
+        self.pick("crítico", "critical")
     }
 
     pub(super) fn last_good(self) -> &'static str {
@@ -153,12 +152,67 @@ impl Lexicon {
         self.pick("Lleva sin responder", "Silent for")
     }
 
+    pub(super) fn was_silent_for(self) -> &'static str {
+        self.pick("Estuvo sin responder", "Was silent for")
+    }
+
     pub(super) fn answered_again(self) -> &'static str {
         self.pick("Volvió a responder", "Answered again")
     }
 
-    pub(super) fn was_silent_for(self) -> &'static str {
-        self.pick("Estuvo sin responder", "Was silent for")
+    /// When a device that did not answer was taken out of the configuration.
+    pub(super) fn removed_at(self) -> &'static str {
+        self.pick("Se dejó de vigilar", "No longer watched since")
+    }
+
+    /// Who sees to an outage.
+    pub(super) fn acknowledged(self) -> &'static str {
+        self.pick("Lo atiende", "Acknowledged by")
+    }
+
+    /// That the line comes from another notifier.
+    pub(super) fn escalated(self) -> &'static str {
+        self.pick("Escalado", "Escalated")
+    }
+
+    /// Why it does.
+    pub(super) fn escalated_because(self) -> &'static str {
+        self.pick(
+            "nadie lo atendió, o no se pudo avisar a quienes debían recibirlo primero",
+            "nobody acknowledged it, or those who should have known first could not be told",
+        )
+    }
+
+    /// How often a flapping device went up or down.
+    pub(super) fn changes(self) -> &'static str {
+        self.pick("Cambios de estado", "Changes of status")
+    }
+
+    pub(super) fn since(self) -> &'static str {
+        self.pick("Desde", "Since")
+    }
+
+    pub(super) fn until(self) -> &'static str {
+        self.pick("Hasta", "Until")
+    }
+
+    /// How long something has gone on.
+    pub(super) fn lasts(self) -> &'static str {
+        self.pick("Lleva", "So far")
+    }
+
+    /// How long something went on that is over.
+    pub(super) fn lasted(self) -> &'static str {
+        self.pick("Duró", "Lasted")
+    }
+
+    pub(super) fn cause_label(self) -> &'static str {
+        self.pick("Causa", "Cause")
+    }
+
+    /// Which devices.
+    pub(super) fn names(self) -> &'static str {
+        self.pick("Equipos", "Devices")
     }
 
     pub(super) fn page(self) -> &'static str {
@@ -173,7 +227,7 @@ impl Lexicon {
         }
     }
 
-    fn pick(self, es: &'static str, en: &'static str) -> &'static str {
+    pub(super) fn pick(self, es: &'static str, en: &'static str) -> &'static str {
         match self.0 {
             Locale::Es => es,
             Locale::En => en,

@@ -1,9 +1,14 @@
 //! Mails and words: the facts of a [`Draft`] become what a technician reads at three in the morning.
 
+mod body;
+mod chapter;
 mod clean;
 mod clock;
 mod entry;
 mod lexicon;
+mod phrases;
+mod reasons;
+mod subject;
 mod words;
 
 #[cfg(test)]
@@ -19,8 +24,8 @@ pub use words::Words;
 /// The caller renders a mail anew at each attempt until its content is under way, and freezes what it got then.
 ///
 /// The implementer does not block, gives the same words for the same draft, writes a subject of one line, and keeps
-/// subject, text and HTML together under 256 KiB however many lines there are. Names and notes may hold anything:
-/// it escapes them.
+/// the mail under 256 KiB however many lines there are: text and HTML may take 180 KiB together, since base64 makes a
+/// third more of them. Names and notes may hold anything: it escapes them.
 ///
 /// ```
 /// use netwatch_core::{Content, Draft, Render};

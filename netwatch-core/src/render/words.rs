@@ -1,28 +1,25 @@
-//! The built-in words: which lines matter most, how they are headed, and what has to be left out.
+//! The built-in words: a mail from its subject to its last line, in Spanish or English.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Render;
-use super::clean::{html, one_line};
+use super::body::Body;
+use super::chapter::{Chapter, DESCRIBED, Total, chapters};
+use super::clean::one_line;
 use super::clock::{Clock, TimeZoneError};
-use super::entry::{Entry, end};
+use super::entry::{Entry, list, short, shortest};
 use super::lexicon::Lexicon;
-use crate::model::{Content, Draft, Line, LineKind, Locale};
+use super::subject::subject;
+use crate::model::{Content, Draft, Hold, Line, Locale, OutageId, Standing, StandingKind, Wall};
 
-/// How many devices are described; the others are counted.
-const DESCRIBED: usize = 100;
-/// How many bytes text and HTML may take together. In base64 (4/3, and line ends) and with its header the mail stays
-/// under 256 KiB.
-const CONTENT_BYTES: usize = 180 * 1024;
-/// Kept free for the sentences around the descriptions, which are bounded themselves.
-const FRAME_BYTES: usize = 12 * 1024;
-/// How many characters of a name the subject shows.
-const SUBJECT_NAME_CHARS: usize = 60;
-/// How many characters of the page's address are written.
-const URL_CHARS: usize = 500;
-/// The order of the sections.
-const KINDS: [LineKind; 3] = [LineKind::Opened, LineKind::Missed, LineKind::Closed];
+/// How many groups are counted.
+const GROUPS: usize = 20;
+/// How many characters of a group's name are shown.
+const GROUP_CHARS: usize = 100;
+/// How many of the devices that were held back for the same reason are named.
+const HELD_NAMES: usize = 10;
 
 /// The words that netwatch comes with, in Spanish and English.
 #[derive(Debug, Clone)]
@@ -48,138 +45,137 @@ impl Words {
         Ok(Words { words: Lexicon(locale), clock: Clock::new(locale, time_zone)?, page_url })
     }
 
-    /// `NO RESPONDE: agg-3 (+200)` if something is down, else `OK: agg-3 (+2)`.
-    fn subject(&self, ranked: &[&Line], draft: &Draft) -> String {
-        let Some(first) = ranked.first() else {
-            return "netwatch".to_owned();
-        };
-        let name = one_line(&first.subject.name, SUBJECT_NAME_CHARS);
-        let down = first.kind == LineKind::Opened;
-        let others = if down { count(ranked, LineKind::Opened) } else { ranked.len() }.saturating_sub(1);
-        let word = if down { self.words.down() } else { self.words.ok() };
-        let more = if others > 0 { format!(" (+{others})") } else { String::new() };
-        let missed = if first.kind == LineKind::Missed && count(ranked, LineKind::Missed) == ranked.len() {
-            let minute = |wall| self.clock.minute(wall, draft.at);
-            let (from, to) = (minute(first.outage.started()), minute(end(first, draft.at)));
-            format!(" {}", self.words.missed(&from, &to))
-        } else {
-            String::new()
-        };
-        format!("{word}: {name}{missed}{more}")
-    }
-}
-
-impl Render for Words {
-    fn render(&self, draft: &Draft) -> Content {
-        let mut ranked: Vec<&Line> = draft.lines.iter().collect();
-        ranked.sort_by_cached_key(|line| rank(line, draft));
-        let subject = self.subject(&ranked, draft);
-        let mut body = Body::new(&subject, CONTENT_BYTES.saturating_sub(FRAME_BYTES));
-        for kind in KINDS {
-            let (devices, customers) = total(ranked.iter().filter(|line| line.kind == kind));
-            if devices > 0 {
-                body.paragraph(&self.words.summary(kind, devices, customers));
+    /// What happened and to how many, in a sentence for each chapter.
+    fn introduce(&self, body: &mut Body, draft: &Draft, chapters: &[Chapter<'_>]) {
+        if draft.core {
+            body.heading(self.words.core());
+            body.paragraph(self.words.core_because());
+        }
+        for chapter in chapters {
+            body.paragraph(&self.words.summary(chapter.section, chapter.total));
+            if chapter.total.behind.devices > 0 {
+                body.paragraph(&self.words.behind_sentence(chapter.total.behind));
             }
         }
         if let Some(since) = draft.late_since {
             let time = |wall| self.clock.time(wall, draft.at);
             body.paragraph(&self.words.late(&time(since), &time(draft.at)));
         }
-        let mut room = DESCRIBED;
-        for kind in KINDS {
-            let lines: Vec<&Line> = ranked.iter().copied().filter(|line| line.kind == kind).collect();
-            if lines.is_empty() {
-                continue;
-            }
-            body.heading(self.words.heading(kind));
-            let fitting = lines
-                .iter()
-                .take(room)
-                .take_while(|line| body.entry(&Entry::new(line, draft.at, self.words, &self.clock)))
-                .count();
-            room = if fitting < lines.len() { 0 } else { room.saturating_sub(fitting) };
-            let (devices, customers) = total(lines.iter().skip(fitting));
-            if devices > 0 {
-                body.paragraph(&self.words.rest(devices, customers));
+        self.count_groups(body, draft);
+    }
+
+    fn count_groups(&self, body: &mut Body, draft: &Draft) {
+        let mut groups: Vec<_> = draft.groups.iter().filter(|group| group.down > 0).collect();
+        groups.sort_by_key(|group| Reverse(group.down));
+        let more = groups.len().saturating_sub(GROUPS);
+        if groups.is_empty() {
+            return;
+        }
+        body.paragraph(self.words.groups());
+        let count = groups
+            .iter()
+            .take(GROUPS)
+            .map(|group| self.words.group_count(group.down, group.total, &one_line(&group.name, GROUP_CHARS)));
+        body.list(count.chain((more > 0).then(|| self.words.more(more))));
+    }
+
+    /// The devices of a chapter, `room` of them at most, and how many are left out. Returns how much room is left.
+    fn describe(&self, body: &mut Body, at: Wall, chapter: &Chapter<'_>, room: usize) -> usize {
+        body.heading(self.words.heading(chapter.section));
+        let described = chapter
+            .lines
+            .iter()
+            .take(room)
+            .take_while(|line| body.entry(&Entry::new(line, at, self.words, &self.clock)))
+            .count();
+        let left = chapter.total.without(Total::of(chapter.lines.iter().take(described).copied()));
+        if described == chapter.count {
+            return room.saturating_sub(described);
+        }
+        body.paragraph(&self.words.rest(left.devices, left.customers));
+        0
+    }
+
+    /// How everything stands, without describing again what the mail has described.
+    fn stand(&self, body: &mut Body, draft: &Draft, standing: &Standing, (old, still_open): (&[&Line], usize)) {
+        let counted = match standing.kind {
+            StandingKind::Reminder if still_open == 0 => return,
+            StandingKind::Reminder => still_open,
+            StandingKind::Summary => standing.open_total,
+        };
+        body.heading(self.words.standing(standing.kind, counted));
+        body.paragraph(&self.words.open(standing.kind, counted));
+        let shown = body.list(old.iter().map(|line| short(line, draft.at, self.words)));
+        self.leave_out(body, still_open.saturating_sub(shown));
+        if standing.kind == StandingKind::Summary {
+            body.paragraph(&self.words.warnings(standing.warnings_total));
+            let shown = body.list(standing.warnings.iter().map(|subject| shortest(subject, self.words)));
+            self.leave_out(body, standing.warnings_total.saturating_sub(shown));
+        }
+    }
+
+    fn leave_out(&self, body: &mut Body, devices: usize) {
+        if devices > 0 {
+            body.paragraph(&self.words.rest(devices, 0));
+        }
+    }
+
+    /// What was held back, and why.
+    fn explain_delay(&self, body: &mut Body, draft: &Draft) {
+        let mut reasons: Vec<(Hold, Wall, Vec<&str>)> = Vec::new();
+        for held in &draft.held {
+            match reasons.iter_mut().find(|(hold, ..)| *hold == held.hold) {
+                Some((_, since, names)) => {
+                    *since = held.since.min(*since);
+                    names.push(&held.target);
+                }
+                None => reasons.push((held.hold, held.since, vec![&held.target])),
             }
         }
+        if reasons.is_empty() {
+            return;
+        }
+        body.heading(self.words.held());
+        body.list(reasons.iter().map(|(hold, since, names)| {
+            let names: Vec<&str> = names.iter().map(|name| if name.is_empty() { "netwatch" } else { name }).collect();
+            let since = self.clock.time(*since, draft.at);
+            self.words.held_since(&list(&names, HELD_NAMES, self.words), self.words.hold(*hold), &since)
+        }));
+    }
+}
+
+impl Render for Words {
+    fn render(&self, draft: &Draft) -> Content {
+        let chapters = chapters(draft);
+        let old = draft.standing.as_ref().map_or_else(Vec::new, |standing| old(draft, standing));
+        let still_open = draft
+            .standing
+            .as_ref()
+            .map_or(0, |standing| standing.open_total.saturating_sub(standing.open.len().saturating_sub(old.len())));
+        let subject = subject(draft, &chapters, still_open, self.words, &self.clock);
+        let mut body = Body::new(&subject);
+        self.introduce(&mut body, draft, &chapters);
+        let mut room = DESCRIBED;
+        for chapter in &chapters {
+            room = self.describe(&mut body, draft.at, chapter, room);
+        }
+        if let Some(standing) = &draft.standing {
+            self.stand(&mut body, draft, standing, (&old, still_open));
+        }
+        self.explain_delay(&mut body, draft);
         if let Some(url) = &self.page_url {
-            body.link(self.words.page(), &one_line(url, URL_CHARS));
+            body.link(self.words.page(), url);
         }
         body.paragraph(&self.words.footer(&self.clock.zone_name(draft.at)));
-        body.finish(subject)
+        let (text, html) = body.finish();
+        Content::new(subject, text, html)
     }
 }
 
-/// Sorts what matters most to the front: what is down, then by customers, then by how long it has lasted.
-fn rank(line: &Line, draft: &Draft) -> (usize, Reverse<u32>, Reverse<std::time::Duration>, Arc<str>) {
-    let section = KINDS.iter().position(|kind| *kind == line.kind).unwrap_or(KINDS.len());
-    let lasted = end(line, draft.at).since(line.outage.started());
-    (section, Reverse(line.subject.customers.unwrap_or(0)), Reverse(lasted), Arc::clone(&line.subject.name))
-}
-
-fn count(lines: &[&Line], kind: LineKind) -> usize {
-    lines.iter().filter(|line| line.kind == kind).count()
-}
-
-/// How many devices, and how many customers they serve.
-fn total<'a>(lines: impl Iterator<Item = &'a &'a Line>) -> (usize, u64) {
-    lines.fold((0, 0), |(devices, customers), line| {
-        (devices + 1, customers.saturating_add(u64::from(line.subject.customers.unwrap_or(0))))
-    })
-}
-
-/// Text and HTML growing side by side, entries only as long as there is room.
-struct Body {
-    text: String,
-    html: String,
-    room: usize,
-}
-
-impl Body {
-    fn new(title: &str, room: usize) -> Body {
-        let html = format!(
-            "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>{}</title></head>\n<body style=\"font-family:sans-serif\">\n",
-            html(title)
-        );
-        Body { text: String::new(), html, room }
-    }
-
-    fn heading(&mut self, text: &str) {
-        self.text.push_str(&format!("{text}\n\n"));
-        self.html.push_str(&format!("<h2>{}</h2>\n", html(text)));
-    }
-
-    fn paragraph(&mut self, text: &str) {
-        self.text.push_str(&format!("{text}\n\n"));
-        self.html.push_str(&format!("<p>{}</p>\n", html(text)));
-    }
-
-    fn link(&mut self, text: &str, url: &str) {
-        self.text.push_str(&format!("{text}: {url}\n\n"));
-        let url = html(url);
-        let shown = if url.starts_with("http://") || url.starts_with("https://") {
-            format!("<a href=\"{url}\">{url}</a>")
-        } else {
-            url
-        };
-        self.html.push_str(&format!("<p>{}: {shown}</p>\n", html(text)));
-    }
-
-    /// Adds the entry if there is room; whether there was.
-    fn entry(&mut self, entry: &Entry) -> bool {
-        let (text, html) = (entry.text(), entry.html());
-        let Some(room) = self.room.checked_sub(text.len().saturating_add(html.len())) else {
-            return false;
-        };
-        self.room = room;
-        self.text.push_str(&text);
-        self.html.push_str(&html);
-        true
-    }
-
-    fn finish(mut self, subject: String) -> Content {
-        self.html.push_str("</body></html>\n");
-        Content::new(subject, self.text.trim_end().to_owned() + "\n", self.html)
-    }
+/// The open outages of a standing that the lines of the mail do not bring.
+fn old<'a>(draft: &'a Draft, standing: &'a Standing) -> Vec<&'a Line> {
+    let open: HashSet<OutageId> = standing.open.iter().map(|line| line.outage.id).collect();
+    let brought: HashSet<OutageId> =
+        draft.lines.iter().map(|line| line.outage.id).filter(|outage| open.contains(outage)).collect();
+    standing.open.iter().filter(|line| !brought.contains(&line.outage.id)).collect()
 }

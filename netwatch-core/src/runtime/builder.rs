@@ -1,6 +1,5 @@
 //! Puts the parts together: [`Netwatch`], its [`Builder`], and how it runs and ends.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -8,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
@@ -16,10 +15,15 @@ use super::checks::{Batch, Checks, Inbox};
 use super::clock::Clock;
 use super::delivery::Deliveries;
 use super::driver::{Driver, Prober};
+use super::handle::{Command, Handle};
 use super::journal::JournalThread;
+use super::links::Links;
+use super::parts::{fit, unique};
+use super::reload::Reloads;
 use super::resolve::{Addresses, Lookup};
 use super::sinks::Sinks;
 use super::slices::Slices;
+use super::witnesses::{Asking, Witnesses, prober};
 use crate::host;
 use crate::journal::{Journal, LoadError};
 use crate::logic::{Monitor, MonitorOptions, Schedule};
@@ -54,7 +58,7 @@ pub enum BuildError {
         probe: Arc<str>,
     },
     /// The plan has a notifier that was not given.
-    #[error("the plan tells the notifier {notifier:?}, which does not exist: add it to the builder")]
+    #[error("the plan tells the notifier {notifier:?}, which does not exist: give it along with the plan")]
     NoNotifier {
         /// Its name.
         notifier: Arc<str>,
@@ -185,34 +189,19 @@ impl Builder {
     /// # Errors
     /// When names are missing, superfluous or used twice, or the journal cannot be loaded.
     pub fn build(mut self) -> Result<Netwatch, BuildError> {
-        unique("target", self.plan.targets.iter().map(|target| &target.name))?;
-        unique("probe", self.probes.iter().map(|(name, _)| name))?;
-        unique("notifier", self.notifiers.iter().map(|(name, _)| name))?;
         let sinks: Vec<Arc<str>> = self.sinks.iter().map(|(name, _)| Arc::from(*name)).collect();
         unique("sink", sinks.iter())?;
-        let mut prober_of = Vec::with_capacity(self.plan.targets.len());
-        for target in &self.plan.targets {
-            let place = self.probes.iter().position(|(name, _)| **name == *target.probe());
-            let missing = || BuildError::NoProbe { target: target.name.clone(), probe: target.probe().into() };
-            prober_of.push(place.ok_or_else(missing)?);
-        }
-        if self.probes.len() == 1 {
-            prober_of = Vec::new();
-        }
-        let planned: BTreeSet<&Arc<str>> = self.plan.notifiers.iter().map(|policy| &policy.name).collect();
-        let given: BTreeSet<&Arc<str>> = self.notifiers.iter().map(|(name, _)| name).collect();
-        if let Some(name) = planned.difference(&given).next() {
-            return Err(BuildError::NoNotifier { notifier: Arc::clone(name) });
-        }
-        if let Some(name) = given.difference(&planned).next() {
-            return Err(BuildError::NotInPlan { notifier: Arc::clone(name) });
-        }
+        let probes: Vec<Arc<str>> = self.probes.iter().map(|(name, _)| name.clone()).collect();
+        let notifiers: Vec<Arc<str>> = self.notifiers.iter().map(|(name, _)| name.clone()).collect();
+        let prober_of = fit(&self.plan, &probes, &notifiers)?;
+        let built_in_words = self.render.is_none();
         let render = match self.render.take() {
             Some(render) => render,
             None => Arc::new(Words::new(self.plan.locale, None, self.plan.page_url.clone())?),
         };
         let saved = self.journal.load()?;
-        Ok(Netwatch { parts: self, render, prober_of, saved })
+        let (handle, commands) = Handle::new();
+        Ok(Netwatch { parts: self, render, built_in_words, prober_of, saved, handle, commands })
     }
 }
 
@@ -220,8 +209,11 @@ impl Builder {
 pub struct Netwatch {
     parts: Builder,
     render: Arc<dyn Render>,
+    built_in_words: bool,
     prober_of: Vec<usize>,
     saved: Saved,
+    handle: Handle,
+    commands: mpsc::Receiver<Command>,
 }
 
 impl Netwatch {
@@ -240,6 +232,11 @@ impl Netwatch {
             #[cfg(any(test, feature = "test-util"))]
             virtual_start: None,
         }
+    }
+
+    /// What asks this netwatch for something while it runs. Take it before [`run`](Netwatch::run).
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Watches and tells until `shutdown` is ready, then returns within 2 s with everything saved.
@@ -268,7 +265,7 @@ impl Netwatch {
     }
 
     fn driver(self) -> Result<Driver, RunError> {
-        let Netwatch { parts, render, prober_of, saved } = self;
+        let Netwatch { parts, render, built_in_words, prober_of, saved, commands, .. } = self;
         let clock = parts.clock();
         let now = clock.now();
         let journal = match clock {
@@ -280,15 +277,25 @@ impl Netwatch {
         let domain = parts.domain.unwrap_or_else(this_host);
         let addresses = Addresses::new(&plan);
         let inbox = Arc::new(Inbox::default());
-        let backlog = plan.targets.len().saturating_mul(BACKLOG_PER_TARGET).saturating_add(BACKLOG);
         let probers = parts.probes.into_iter().map(|(name, probe)| Prober { name, probe, complained: None });
+        let probers: Vec<Prober> = probers.collect();
+        let (key, lookup) = (random(), parts.lookup);
+        let asking = Asking { clock, lookup, inbox: inbox.clone(), probe: prober(&probers) };
+        let links = match clock {
+            Clock::System => Links::spawn()?,
+            #[cfg(any(test, feature = "test-util"))]
+            Clock::Tokio { .. } => Links::unwatched(),
+        };
         Ok(Driver {
             clock,
             monitor: Monitor::new(plan.clone(), &saved, now, MonitorOptions::new(random(), domain)),
-            schedule: Schedule::new(&plan, random(), now.mono),
-            probers: probers.collect(),
+            schedule: Schedule::new(&plan, key, now.mono),
+            key,
+            origin: now.mono,
+            probers,
             prober_of,
-            resolver: addresses.resolve(parts.lookup)?,
+            resolver: addresses.resolve(lookup)?,
+            lookup,
             addresses,
             checks: Checks::new(plan.targets.len()),
             slices: Slices::new(inbox.clone()),
@@ -296,10 +303,20 @@ impl Netwatch {
             spare: Batch::default(),
             journal,
             deliveries: Deliveries::new(parts.notifiers, render, parts.attempt_limit),
-            sinks: Sinks::spawn(parts.sinks, backlog),
+            built_in_words,
+            sinks: Sinks::spawn(parts.sinks, backlog(plan.targets.len())),
+            witnesses: Witnesses::spawn(&plan.witnesses, asking)?,
+            links,
+            commands,
+            reloads: Reloads::default(),
             plan,
         })
     }
+}
+
+/// How many samples may wait for a sink, with so many targets.
+pub(super) fn backlog(targets: usize) -> usize {
+    targets.saturating_mul(BACKLOG_PER_TARGET).saturating_add(BACKLOG)
 }
 
 impl Builder {
@@ -312,16 +329,6 @@ impl Builder {
     fn clock(&self) -> Clock {
         Clock::System
     }
-}
-
-fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a Arc<str>>) -> Result<(), BuildError> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(BuildError::SameName { kind, name: name.clone() });
-        }
-    }
-    Ok(())
 }
 
 fn outcome(ended: Option<Result<Result<(), RunError>, JoinError>>) -> Result<(), RunError> {

@@ -3,13 +3,14 @@
 //! Probes are other people's code. They may report twice, late, for the wrong target, with nothing in it, or not at
 //! all; whatever they do, a check ends once, and never as a silence that nobody observed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::moves::Moves;
 use super::slab::{Open, Slab};
 use crate::model::{Cause, Mono, Sample, Settings, TargetId};
 use crate::probe::{CheckId, Report};
@@ -97,6 +98,8 @@ pub(super) struct Checks {
     early: Vec<Sample>,
     /// When the first of these has its time.
     early_next: Option<Mono>,
+    /// Under which id the target of a check was asked, where it has another one since a reload.
+    asked_as: HashMap<CheckId, TargetId>,
 }
 
 impl Checks {
@@ -109,7 +112,48 @@ impl Checks {
             told: vec![Mono::ZERO; targets],
             early: Vec::new(),
             early_next: None,
+            asked_as: HashMap::new(),
         }
+    }
+
+    /// Goes on under another plan: what is under way belongs to the new ids from now on, and what is not wanted any
+    /// more has ended without a word.
+    pub(super) fn follow(&mut self, moves: &Moves<'_>) {
+        let Checks { slab, busy, asked_as, .. } = self;
+        busy.clear();
+        busy.resize(moves.targets(), 0);
+        slab.retain(|id, check| {
+            let Some(target) = moves.check(check.target) else {
+                asked_as.remove(&id);
+                return false;
+            };
+            if target != check.target {
+                asked_as.entry(id).or_insert(check.target);
+                check.target = target;
+            }
+            if let Some(busy) = busy.get_mut(target.index()) {
+                *busy = busy.saturating_add(1);
+            }
+            true
+        });
+        for queue in self.give_up.values_mut() {
+            queue.retain(|id| self.slab.get(*id).is_some());
+        }
+        self.give_up.retain(|_, queue| !queue.is_empty());
+        let mut told = vec![Mono::ZERO; moves.targets()];
+        for (old, at) in self.told.iter().enumerate() {
+            let place = moves.target(TargetId::from_index(old)).and_then(|new| told.get_mut(new.index()));
+            place.into_iter().for_each(|place| *place = *at);
+        }
+        self.told = told;
+        self.early.retain_mut(|sample| match moves.check(sample.target) {
+            Some(target) => {
+                sample.target = target;
+                true
+            }
+            None => false,
+        });
+        self.early_next = self.early.iter().map(|sample| sample.ended).min();
     }
 
     /// Opens a check, unless the target's earlier ones are still under way.
@@ -161,11 +205,12 @@ impl Checks {
     fn gather(&mut self, now: Mono, batch: &mut Batch, silence: Silence, out: &mut Vec<Sample>) {
         self.release(now, out);
         for (id, sample) in batch.samples.drain(..) {
+            let asked_as = self.asked_as.get(&id).copied();
             let Some(check) = self.close(id) else { continue };
             if check.given_up {
                 continue;
             }
-            let sample = accept(now, &check, sample);
+            let sample = accept(now, &check, asked_as.unwrap_or(check.target), sample);
             if sample.ended > now { self.put_early(sample) } else { out.push(sample) }
         }
         let Silence::Is(silence) = silence else { return };
@@ -180,6 +225,7 @@ impl Checks {
 
     fn close(&mut self, id: CheckId) -> Option<Open> {
         let check = self.slab.remove(id)?;
+        self.asked_as.remove(&id);
         if let Some(busy) = self.busy.get_mut(check.target.index()) {
             *busy = busy.saturating_sub(1);
         }
@@ -221,14 +267,16 @@ pub(super) fn give_up_at(at: Mono, settings: &Settings) -> Mono {
     at.plus(settings.check_duration()).plus(GRACE)
 }
 
-/// What a probe reported, made fit for the logic: of the right target and plan, with echoes, and not from the future.
+/// What a probe reported of the target that it was to ask as `asked_as`, made fit for the logic: of the right target and
+/// plan, with echoes, and not from the future.
 ///
 /// A sample without echoes, or of another target, tells nothing of this one. "Every echo was lost" is true of no echo
 /// at all, so it must not get further than this.
-fn accept(now: Mono, check: &Open, mut sample: Sample) -> Sample {
-    if sample.target != check.target || sample.echoes.is_empty() {
+fn accept(now: Mono, check: &Open, asked_as: TargetId, mut sample: Sample) -> Sample {
+    if sample.target != asked_as || sample.echoes.is_empty() {
         return Sample::unknown(check.target, check.at, now, check.pings, Cause::NoResult);
     }
+    sample.target = check.target;
     sample.at = check.at;
     sample.ended = sample.ended.min(now.max(check.at));
     sample.last_reply = sample.last_reply.map(|reply| reply.min(sample.ended));
@@ -236,137 +284,4 @@ fn accept(now: Mono, check: &Open, mut sample: Sample) -> Sample {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Echo, Echoes, Loss, Rtt};
-
-    fn target() -> TargetId {
-        TargetId::from_index(0)
-    }
-
-    fn seconds(seconds: u64) -> Mono {
-        Mono::ZERO.plus(Duration::from_secs(seconds))
-    }
-
-    fn reply(target: TargetId, at: Mono) -> Sample {
-        Sample::new(target, at, at, [Echo::Reply(Rtt::default())].into_iter().collect())
-    }
-
-    fn collect(checks: &mut Checks, now: Mono, inbox: &Inbox) -> Vec<Sample> {
-        let mut batch = Batch::default();
-        inbox.swap(&mut batch);
-        checks.collect(now, &mut batch, Silence::Is(Cause::NoResult))
-    }
-
-    fn one_open() -> (Checks, Inbox, CheckId) {
-        let mut checks = Checks::new(2);
-        let id = checks.open(target(), seconds(10), &Settings::default()).expect("the first check of a target");
-        (checks, Inbox::default(), id)
-    }
-
-    fn is_unknown(sample: &Sample, cause: Cause) -> bool {
-        !sample.echoes.is_empty() && sample.echoes.iter().all(|echo| echo == Echo::Unknown(cause))
-    }
-
-    #[test]
-    fn a_check_reported_twice_counts_once() {
-        let (mut checks, inbox, id) = one_open();
-        inbox.report(&[(id, reply(target(), seconds(11))), (id, reply(target(), seconds(11)))]);
-        assert_eq!(collect(&mut checks, seconds(11), &inbox).len(), 1);
-        inbox.report(&[(id, reply(target(), seconds(11)))]);
-        inbox.ended([id].into_iter());
-        assert!(collect(&mut checks, seconds(12), &inbox).is_empty());
-        assert_eq!(checks.next(), None, "nothing is waited for any more");
-    }
-
-    #[test]
-    fn a_check_that_nobody_reports_is_unknown_after_its_deadline_and_some_slack() {
-        let (mut checks, inbox, id) = one_open();
-        assert_eq!(checks.next(), Some(seconds(10 + 6 + 1)));
-        assert!(collect(&mut checks, seconds(16), &inbox).is_empty());
-        let out = collect(&mut checks, seconds(17), &inbox);
-        assert!(is_unknown(&out[0], Cause::NoResult) && out[0].at == seconds(10) && out[0].echoes.len() == 5);
-        inbox.report(&[(id, reply(target(), seconds(17)))]);
-        assert!(collect(&mut checks, seconds(18), &inbox).is_empty(), "what comes after that is too late");
-    }
-
-    #[test]
-    fn a_slice_that_ends_without_a_word_leaves_unknown() {
-        let (mut checks, inbox, id) = one_open();
-        inbox.ended([id].into_iter());
-        assert!(is_unknown(&collect(&mut checks, seconds(11), &inbox)[0], Cause::NoResult));
-    }
-
-    #[test]
-    fn no_echo_at_all_is_not_a_silence() {
-        let (mut checks, inbox, id) = one_open();
-        inbox.report(&[(id, Sample::new(target(), seconds(10), seconds(11), Echoes::new()))]);
-        assert!(is_unknown(&collect(&mut checks, seconds(11), &inbox)[0], Cause::NoResult));
-    }
-
-    #[test]
-    fn a_sample_of_another_target_does_not_speak_for_this_one() {
-        let (mut checks, inbox, id) = one_open();
-        let other = TargetId::from_index(1);
-        let lost = [Echo::Lost(Loss::NoReply)].into_iter().collect();
-        inbox.report(&[(id, Sample::new(other, seconds(10), seconds(11), lost))]);
-        let out = collect(&mut checks, seconds(11), &inbox);
-        assert!(out.len() == 1 && out[0].target == target() && is_unknown(&out[0], Cause::NoResult));
-    }
-
-    #[test]
-    fn what_is_finished_before_its_time_waits_for_it() {
-        let (mut checks, inbox, id) = one_open();
-        inbox.report(&[(id, reply(target(), seconds(20)))]);
-        assert!(collect(&mut checks, seconds(9), &inbox).is_empty());
-        assert_eq!(checks.next(), Some(seconds(10)));
-        let out = collect(&mut checks, seconds(10), &inbox);
-        assert_eq!((out[0].ended, out[0].last_reply), (seconds(10), Some(seconds(10))));
-    }
-
-    #[test]
-    fn a_probe_that_never_comes_back_is_not_asked_without_end() {
-        let mut checks = Checks::new(1);
-        let settings = Settings::default();
-        let first = checks.open(target(), seconds(0), &settings).expect("the first");
-        assert!(checks.open(target(), seconds(10), &settings).is_some(), "one may begin while the other ends");
-        let inbox = Inbox::default();
-        assert_eq!(collect(&mut checks, seconds(100), &inbox).len(), 2, "both are given up");
-        assert!(checks.open(target(), seconds(100), &settings).is_none(), "but the probe still holds them");
-        inbox.ended([first].into_iter());
-        assert!(collect(&mut checks, seconds(101), &inbox).is_empty());
-        assert!(checks.open(target(), seconds(110), &settings).is_some());
-    }
-
-    #[test]
-    fn a_check_that_ends_after_the_next_one_is_old_news() {
-        let mut checks = Checks::new(1);
-        let settings = Settings::default();
-        let slow = checks.open(target(), seconds(0), &settings).expect("the first");
-        let quick = checks.open(target(), seconds(6), &settings).expect("the second");
-        let inbox = Inbox::default();
-        inbox.report(&[(quick, reply(target(), seconds(6)))]);
-        assert_eq!(collect(&mut checks, seconds(6), &inbox).len(), 1);
-        let lost = [Echo::Lost(Loss::NoReply)].into_iter().collect();
-        inbox.report(&[(slow, Sample::new(target(), seconds(0), seconds(6), lost))]);
-        assert!(collect(&mut checks, seconds(7), &inbox).is_empty());
-    }
-
-    #[test]
-    fn samples_come_in_the_order_in_which_their_checks_began() {
-        let (mut checks, inbox, id) = one_open();
-        checks.not_made(target(), seconds(16), 5, Cause::NoInterface);
-        inbox.report(&[(id, reply(target(), seconds(16)))]);
-        let out = collect(&mut checks, seconds(16), &inbox);
-        assert_eq!([out[0].at, out[1].at], [seconds(10), seconds(16)]);
-    }
-
-    #[test]
-    fn what_netwatch_drops_at_its_end_tells_nothing() {
-        let (mut checks, inbox, id) = one_open();
-        inbox.ended([id].into_iter());
-        let mut batch = Batch::default();
-        inbox.swap(&mut batch);
-        assert!(checks.collect(seconds(60), &mut batch, Silence::Untold).is_empty());
-    }
-}
+mod tests;

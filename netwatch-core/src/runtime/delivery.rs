@@ -54,6 +54,14 @@ impl Deliveries {
         Deliveries { notifiers, render, limit, tasks: JoinSet::new(), closed: false }
     }
 
+    /// Other notifiers, and another renderer if there is one, from now on. What is under way goes on.
+    pub(super) fn replace(&mut self, notifiers: Vec<(Arc<str>, Arc<dyn Notifier>)>, render: Option<Arc<dyn Render>>) {
+        self.notifiers = notifiers;
+        if let Some(render) = render {
+            self.render = render;
+        }
+    }
+
     /// Finds the words of a draft: at once if it is short.
     pub(super) fn compose(&mut self, draft: Draft) -> Option<Done> {
         if self.closed {
@@ -218,6 +226,18 @@ mod tests {
     #[tokio::test]
     async fn a_mail_for_a_notifier_that_is_gone_was_certainly_not_sent() {
         assert_eq!(attempt_by(Arc::new(Never), "gone").await.stage, Stage::BeforeContent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_under_way_to_a_notifier_that_is_gone_may_still_arrive() {
+        let mut mailer = MockMailer::new();
+        mailer.expect_deliver().times(1).returning(|mail| Ok(Receipt::accepted(&mail.recipients)));
+        let mut deliveries = deliveries(Arc::new(mailer));
+        let mut notification = Notification::new(MailId::new(1), "<1@x>", Wall::default(), Content::default());
+        notification.notifier = "noc".into();
+        deliveries.deliver(notification);
+        deliveries.replace(Vec::new(), None);
+        assert!(matches!(deliveries.done().await, Done::Delivered { result: Ok(_), .. }));
     }
 
     #[tokio::test]

@@ -8,25 +8,29 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::RunError;
 use super::checks::{Batch, Checks, Inbox, Silence};
 use super::clock::Clock;
 use super::delivery::{Deliveries, Done};
+use super::handle::Command;
 use super::journal::{Answer, JournalThread};
-use super::resolve::{Addresses, Found, Resolver};
+use super::links::Links;
+use super::reload::{Ready, Reloads};
+use super::resolve::{Addresses, Found, Lookup, Resolver};
 use super::sinks::Sinks;
 use super::slices::Slices;
+use super::witnesses::{self, Witnesses};
 use crate::logic::{Due, Monitor, Output, Schedule};
 use crate::model::{Cause, Event, Mono, Now, Plan, Sample};
 use crate::probe::{Check, Probe};
 
 /// The shortest time between two ticks: at most 20 a second.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 /// How far ahead of their time checks are handed out: two ticks, so that none comes late.
-const AHEAD: Duration = Duration::from_millis(100);
+pub(super) const AHEAD: Duration = Duration::from_millis(100);
 /// A driver that wakes up this much too late stood still: what it missed is not caught up.
 const STALL: Duration = Duration::from_millis(500);
 /// How often at most a probe's panics are told.
@@ -55,18 +59,29 @@ pub(super) struct Driver {
     pub(super) plan: Arc<Plan>,
     pub(super) monitor: Monitor,
     pub(super) schedule: Schedule,
+    /// Decides the order of the calendar's slots, in every plan of this run.
+    pub(super) key: [u8; 16],
+    /// Where the calendar's laps are counted from, in every plan of this run.
+    pub(super) origin: Mono,
     pub(super) probers: Vec<Prober>,
     /// For each target of the plan, the place of its probe in `probers`; empty if there is only one.
     pub(super) prober_of: Vec<usize>,
     pub(super) addresses: Addresses,
     pub(super) resolver: Resolver,
+    pub(super) lookup: Lookup,
     pub(super) checks: Checks,
     pub(super) inbox: Arc<Inbox>,
     pub(super) spare: Batch,
     pub(super) slices: Slices,
     pub(super) journal: JournalThread,
     pub(super) deliveries: Deliveries,
+    /// Whether mails are written in the built-in words, which follow the plan.
+    pub(super) built_in_words: bool,
     pub(super) sinks: Sinks,
+    pub(super) witnesses: Witnesses,
+    pub(super) links: Links,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) reloads: Reloads,
 }
 
 /// What the driver may be told between two ticks.
@@ -75,6 +90,10 @@ enum News {
     Journal(Answer),
     Mail(Done),
     Name(Found),
+    Witness(witnesses::Answer),
+    Linked(bool),
+    Command(Command),
+    Reload(Box<Ready>),
     Tick,
 }
 
@@ -86,6 +105,7 @@ impl Driver {
         let mut planned = now.mono;
         let mut last_failure = None;
         self.schedule.begin_at(now.mono);
+        self.origin = now.mono;
         loop {
             self.tick(now, planned);
             let earliest = now.mono.plus(TICK);
@@ -97,6 +117,10 @@ impl Driver {
                     News::Journal(answer) => last_failure = self.committed(answer),
                     News::Mail(done) => self.done(done),
                     News::Name(found) => self.addresses.learn(&found),
+                    News::Witness(answer) => self.witnessed(answer),
+                    News::Linked(connected) => self.linked(connected),
+                    News::Command(command) => self.obey(command),
+                    News::Reload(ready) => self.reloaded(*ready, planned),
                 }
             }
             now = self.clock.now();
@@ -115,6 +139,10 @@ impl Driver {
             answer = self.journal.answer() => News::Journal(answer),
             done = self.deliveries.done() => News::Mail(done),
             found = self.resolver.found() => News::Name(found),
+            answer = self.witnesses.answer() => News::Witness(answer),
+            connected = self.links.changed() => News::Linked(connected),
+            Some(command) = self.commands.recv() => News::Command(command),
+            ready = self.reloads.ready() => News::Reload(Box::new(ready)),
             () = clock.sleep_until(planned) => News::Tick,
             () = filled => News::Tick,
         }
@@ -127,7 +155,7 @@ impl Driver {
         times.into_iter().flatten().min().unwrap_or(earliest.plus(COMPLAIN_EVERY)).max(earliest)
     }
 
-    fn tick(&mut self, now: Now, planned: Mono) {
+    pub(super) fn tick(&mut self, now: Now, planned: Mono) {
         let stalled = now.mono.since(planned) > STALL;
         let silence = Silence::Is(if stalled { Cause::Stalled } else { Cause::NoResult });
         let samples = self.collect(now, silence);
@@ -202,7 +230,7 @@ impl Driver {
     }
 
     /// Carries out what the monitor has decided, in its order.
-    fn carry_out(&mut self, now: Now) {
+    pub(super) fn carry_out(&mut self, now: Now) {
         while let Some(output) = self.monitor.poll_output() {
             match output {
                 Output::Commit(commit) => self.journal.commit(commit),
@@ -215,6 +243,7 @@ impl Driver {
                     }
                 }
                 Output::Deliver(notification) => self.deliveries.deliver(notification),
+                Output::AskWitnesses => self.witnesses.ask(),
             }
         }
         self.sinks.flush();
@@ -254,6 +283,7 @@ impl Driver {
     /// finish.
     async fn finish(mut self, mut last_failure: Option<String>) -> Result<(), RunError> {
         let begun = Instant::now();
+        self.turn_away();
         self.slices.stop();
         let now = self.clock.now();
         let samples = self.collect(now, Silence::Untold);

@@ -6,12 +6,20 @@ mod checks;
 pub(crate) mod clock;
 mod delivery;
 mod driver;
+mod handle;
 mod journal;
+mod links;
+mod moves;
+mod parts;
+mod reload;
+mod requests;
 mod resolve;
 mod sinks;
 mod slab;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod witnesses;
 
 pub use builder::{BuildError, Builder, Netwatch, RunError};
+pub use handle::{AcknowledgeError, EndMaintenanceError, Ended, Handle, MaintainError, Reload, ReloadError};

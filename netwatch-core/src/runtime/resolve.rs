@@ -27,7 +27,7 @@ use crate::model::{Cause, Family, Host, Mono, Plan, TargetId};
 const ZONE_AGE: Duration = Duration::from_secs(2);
 
 /// A name, and the family its address must be of.
-type Name = (Arc<str>, Option<Family>);
+pub(super) type Name = (Arc<str>, Option<Family>);
 
 /// How names are looked up.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +76,20 @@ impl Addresses {
             named.push((TargetId::from_index(index), place));
         }
         Addresses { plan: plan.clone(), named, names, zones: HashMap::new(), zone_index }
+    }
+
+    /// The names that are looked up, in the order in which they are.
+    pub(super) fn names(&self) -> Vec<Name> {
+        self.names.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes over what `old` knows of the same names.
+    pub(super) fn inherit(&mut self, old: &Addresses) {
+        let known: HashMap<&Name, SocketAddr> =
+            old.names.iter().filter_map(|(name, address)| Some((name, (*address)?))).collect();
+        for (name, address) in &mut self.names {
+            *address = known.get(name).copied();
+        }
     }
 
     /// Where a target is, or why nobody can tell.
@@ -216,6 +230,17 @@ mod tests {
         assert_eq!(learn(&["192.0.2.2:0", "192.0.2.1:0"]).as_deref(), Ok("192.0.2.1:0"), "merely in another order");
         assert_eq!(learn(&["[2001:db8::1]:0"]).as_deref(), Ok("192.0.2.1:0"), "nothing better is known");
         assert_eq!(learn(&["192.0.2.2:0"]).as_deref(), Ok("192.0.2.2:0"));
+    }
+
+    #[test]
+    fn names_keep_their_addresses_under_another_plan() {
+        let mut old = addresses(vec![named("a", None), named("b", None)]);
+        old.learn(&Found { name: 1, addresses: vec!["192.0.2.2:0".parse().unwrap()] });
+        let mut new = addresses(vec![named("b", Some(Family::V4)), named("c", None), named("b", None)]);
+        new.inherit(&old);
+        assert_eq!(new.of(target(2), Mono::ZERO), Ok("192.0.2.2:0".parse().unwrap()));
+        assert_eq!(new.of(target(0), Mono::ZERO), Err(Cause::Unresolved), "it may be of another family");
+        assert_eq!(new.of(target(1), Mono::ZERO), Err(Cause::Unresolved));
     }
 
     #[test]

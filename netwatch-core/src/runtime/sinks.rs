@@ -68,9 +68,15 @@ impl Sinks {
         Sinks { sinks, tasks, backlog, transitions: Vec::new(), events: Vec::new() }
     }
 
-    /// Where things stand. Comes before anything else.
+    /// Where things stand. Comes before anything else, and again after every reload.
     pub(super) fn start(&mut self, start: Start) {
+        self.flush();
         self.send(Item::Start(Arc::new(start)));
+    }
+
+    /// At most `backlog` samples wait for one sink from now on.
+    pub(super) fn resize(&mut self, backlog: usize) {
+        self.backlog = backlog;
     }
 
     /// Samples: each sink gets all of them or none.

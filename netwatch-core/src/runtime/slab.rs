@@ -86,6 +86,25 @@ impl Slab {
         *place = Place { turn: place.turn.wrapping_add(1), held: Held::Free(self.free.replace(at)) };
         Some(check)
     }
+
+    /// Ends every check of which `keep` says so; it may change the others.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(CheckId, &mut Open) -> bool) {
+        for at in 0..u32::try_from(self.places.len()).unwrap_or(u32::MAX) {
+            let Some(place) = self.places.get_mut(at as usize) else { return };
+            let id = number(at, place.turn);
+            if let Held::Check(check) = &mut place.held
+                && !keep(id, check)
+            {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// How many places there are.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
 }
 
 fn number(place: u32, turn: u32) -> CheckId {
@@ -129,12 +148,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_kept_has_ended_and_the_rest_is_found_as_it_was_changed() {
+        let mut slab = Slab::default();
+        let ids: Vec<CheckId> = (0..4).map(|n| slab.insert(check(n)).expect("room")).collect();
+        slab.retain(|_, held| {
+            let even = held.target.index() % 2 == 0;
+            held.target = TargetId::from_index(held.target.index() + 10);
+            even
+        });
+        let left: Vec<Option<usize>> = ids.iter().map(|id| slab.get(*id).map(|held| held.target.index())).collect();
+        assert_eq!(left, [Some(10), None, Some(12), None]);
+        assert!((0..2).all(|n| slab.insert(check(n)).is_some()));
+        assert_eq!(slab.places(), 4);
+    }
+
+    #[test]
     fn places_are_used_again() {
         let mut slab = Slab::default();
         for n in 0..100 {
             let id = slab.insert(check(n)).expect("room");
             slab.remove(id).expect("it was there");
         }
-        assert_eq!(slab.places.len(), 1);
+        assert_eq!(slab.places(), 1);
     }
 }

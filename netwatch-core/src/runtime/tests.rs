@@ -1,5 +1,7 @@
 //! The runtime as a whole, on virtual time, with probes, notifiers, sinks and journals that behave and that do not.
 
+mod reload;
+
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

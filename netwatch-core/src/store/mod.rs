@@ -1,4 +1,4 @@
-//! What survives a crash, on disk: the journal in SQLite, in one file, `netwatch.db`.
+//! What survives a crash, on disk: the journal and the ledger in SQLite, in one file, `netwatch.db`.
 //!
 //! # The durability promise
 //! One [`Commit`](crate::Commit) is one transaction: a transition and what is owed for it are on disk together or not
@@ -15,23 +15,30 @@
 //! SQLite before 3.51.3 can corrupt a WAL database in a rare race (<https://sqlite.org/wal.html#walresetbug>); it is
 //! refused.
 //!
-//! # The schema (version 1, in `user_version`; `application_id` says that the file is ours)
-//! Instants are nanoseconds since 1970 UTC, durations nanoseconds. Columns marked (json) hold nested records.
+//! # The schema (version 2, in `user_version`; `application_id` says that the file is ours)
+//! Instants are nanoseconds since 1970 UTC, durations nanoseconds. Columns marked (json) hold nested records. A file of
+//! version 1 is brought up to date when it is opened, in one transaction; the program before it refuses it from then on.
 //!
 //! | table | a row is | columns |
 //! | --- | --- | --- |
-//! | `targets` | what is known of a target | `name`, `status`, `since`, `last_good`, `outage` (json), `silent_for`, `answered_for` |
-//! | `outages` | an outage; kept for ever | `id`, `target`, `last_good`, `first_bad`, `due`, `closed`, and `started`, which is `last_good`, else `first_bad` |
-//! | `lines` | a line owed to a notifier | `id`, `notifier`, `kind`, `owed_at`, `subject` (json), `outage` (json) |
-//! | `mails` | a mail written, not answered for | `id`, `notifier`, `message_id`, `in_reply_to`, `date`, `recipients` (json), `subject`, `text`, `html`, `lines` (json) |
+//! | `targets` | what is known of a target | `name`, `status`, `since`, `last_good`, `outage` (json), `silent_for`, `answered_for`, `guarded` |
+//! | `outages` | an outage; kept for ever | `id`, `target`, `last_good`, `first_bad`, `due`, `closed`, `removed`, `ack` (json), and `started`, which is `last_good`, else `first_bad` |
+//! | `lines` | a line owed to a notifier | `id`, `notifier`, `line` (json) |
+//! | `mails` | a mail written, not answered for | `id`, `notifier`, `message_id`, `in_reply_to`, `date`, `recipients` (json), `told`, `subject`, `text`, `html`, `lines` (json) |
 //! | `told` | the last outage of a target that a notifier was told of | `notifier`, `target`, `outage`, `message_id`, `at`, `ended` |
-//! | `notifiers` | what is known of a notifier | `name`, `last_sent` |
-//! | `journal` | one row | `last_number` (the highest number ever given), `commits` (how many there were) |
+//! | `notifiers` | what is known of a notifier | `name`, `last_sent`, `last_standing` |
+//! | `incidents` | what goes on besides the outages of devices | `id`, `incident` (json) |
+//! | `maintenance` | a maintenance that was entered | `id`, `maintenance` (json) |
+//! | `journal` | one row | `last_number` (the highest number ever given), `commits` (how many there were), `alive_at` |
+//! | `ledger` | a decision about a mail | `id`, `at`, `target`, `outage`, `notifier`, `decision`, `detail` (json) |
+//!
+//! The ledger is not the journal's: it has a connection of its own and weaker guarantees; see [`SqliteLedger`].
 //!
 //! Other programs may read the file while netwatch runs; only netwatch writes it.
 
 mod dto;
 mod journal;
+mod ledger;
 mod lock;
 mod rows;
 mod schema;
@@ -39,4 +46,5 @@ mod schema;
 mod tests;
 
 pub use journal::SqliteJournal;
+pub use ledger::{LedgerError, SqliteLedger};
 pub use lock::{DirLock, LockError};

@@ -8,8 +8,8 @@ use rusqlite::{Connection, Error, Result, Row, Transaction, params};
 
 use super::dto::{self, DtoError};
 use crate::model::{
-    Change, Commit, Content, Line, LineId, LineKind, MailId, Outage, OutageId, Saved, SavedMail, SavedNotifier,
-    SavedTarget, Status, Told, Wall,
+    Change, Commit, Content, Line, MailId, Maintenance, MaintenanceId, Outage, OutageId, Saved, SavedMail,
+    SavedNotifier, SavedTarget, Status, Told, Wall,
 };
 
 /// Carries out a commit and says how many there have been.
@@ -33,13 +33,17 @@ pub(super) fn read(conn: &Connection) -> Result<Saved> {
     let (last_number, alive_at) = conn
         .query_row("SELECT last_number, alive_at FROM journal", [], |row| Ok((row.get(0)?, wall_or_none(row, 1)?)))?;
     let mut saved = Saved { last_number, alive_at, ..Saved::default() };
-    each(conn, "SELECT name, status, since, last_good, outage, silent_for, answered_for FROM targets", |row| {
-        let target = target(row)?;
-        saved.targets.insert(target.name.clone(), target);
-        Ok(())
-    })?;
-    each(conn, "SELECT id, notifier, kind, owed_at, subject, outage FROM lines", |row| {
-        let line = line(row)?;
+    each(
+        conn,
+        "SELECT name, status, since, last_good, outage, silent_for, answered_for, guarded FROM targets",
+        |row| {
+            let target = target(row)?;
+            saved.targets.insert(target.name.clone(), target);
+            Ok(())
+        },
+    )?;
+    each(conn, "SELECT id, notifier, line FROM lines", |row| {
+        let line = json(row, 2, dto::line_from_json)?;
         saved.lines.insert(line.id, (row.get(1)?, line));
         Ok(())
     })?;
@@ -55,9 +59,20 @@ pub(super) fn read(conn: &Connection) -> Result<Saved> {
         saved.told.insert((told.notifier.clone(), told.target.clone()), told);
         Ok(())
     })?;
-    each(conn, "SELECT name, last_sent FROM notifiers", |row| {
-        let notifier = SavedNotifier { name: row.get(0)?, last_sent: wall_or_none(row, 1)? };
+    each(conn, "SELECT name, last_sent, last_standing FROM notifiers", |row| {
+        let notifier =
+            SavedNotifier { name: row.get(0)?, last_sent: wall_or_none(row, 1)?, last_standing: wall_or_none(row, 2)? };
         saved.notifiers.insert(notifier.name.clone(), notifier);
+        Ok(())
+    })?;
+    each(conn, "SELECT id, incident FROM incidents", |row| {
+        let incident = json(row, 1, dto::incident_from_json)?;
+        saved.incidents.insert(incident.id(), incident);
+        Ok(())
+    })?;
+    each(conn, "SELECT id, maintenance FROM maintenance", |row| {
+        let maintenance = json(row, 1, dto::maintenance_from_json)?;
+        saved.maintenance.insert(MaintenanceId::new(row.get(0)?), maintenance);
         Ok(())
     })?;
     Ok(saved)
@@ -84,9 +99,28 @@ fn put(to: &Transaction<'_>, change: &Change) -> Result<()> {
         Change::PutTold(told) => put_told(to, told),
         Change::PutNotifier(notifier) => run(
             to,
-            "INSERT OR REPLACE INTO notifiers (name, last_sent) VALUES (?1, ?2)",
-            params![notifier.name, notifier.last_sent.map(Wall::unix_nanos)],
+            "INSERT OR REPLACE INTO notifiers (name, last_sent, last_standing) VALUES (?1, ?2, ?3)",
+            params![
+                notifier.name,
+                notifier.last_sent.map(Wall::unix_nanos),
+                notifier.last_standing.map(Wall::unix_nanos)
+            ],
         ),
+        Change::DropTold(notifier, target) => {
+            run(to, "DELETE FROM told WHERE notifier = ?1 AND target = ?2", [notifier, target])
+        }
+        Change::PutIncident(incident) => run(
+            to,
+            "INSERT OR REPLACE INTO incidents (id, incident) VALUES (?1, ?2)",
+            params![incident.id().number(), dto::incident_to_json(incident).map_err(unwritable)?],
+        ),
+        Change::DropIncident(id) => run(to, "DELETE FROM incidents WHERE id = ?1", [id.number()]),
+        Change::PutMaintenance(maintenance) => run(
+            to,
+            "INSERT OR REPLACE INTO maintenance (id, maintenance) VALUES (?1, ?2)",
+            params![number_of(maintenance), dto::maintenance_to_json(maintenance).map_err(unwritable)?],
+        ),
+        Change::DropMaintenance(id) => run(to, "DELETE FROM maintenance WHERE id = ?1", [id.number()]),
         Change::PutAlive(at) => run(to, "UPDATE journal SET alive_at = ?1", [at.unix_nanos()]),
     }
 }
@@ -99,8 +133,8 @@ fn put_target(to: &Transaction<'_>, target: &SavedTarget) -> Result<()> {
     let outage = target.outage.as_ref().map(dto::outage_to_json).transpose().map_err(unwritable)?;
     run(
         to,
-        "INSERT OR REPLACE INTO targets (name, status, since, last_good, outage, silent_for, answered_for)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR REPLACE INTO targets (name, status, since, last_good, outage, silent_for, answered_for, guarded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             target.name,
             target.status.code(),
@@ -109,15 +143,17 @@ fn put_target(to: &Transaction<'_>, target: &SavedTarget) -> Result<()> {
             outage,
             nanos(target.silent_for),
             nanos(target.answered_for),
+            target.guarded,
         ],
     )
 }
 
 fn put_outage(to: &Transaction<'_>, outage: &Outage) -> Result<()> {
+    let ack = outage.ack.as_deref().map(dto::ack_to_json).transpose().map_err(unwritable)?;
     run(
         to,
-        "INSERT OR REPLACE INTO outages (id, target, last_good, first_bad, due, closed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO outages (id, target, last_good, first_bad, due, closed, removed, ack)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             outage.id.number(),
             outage.target,
@@ -125,6 +161,8 @@ fn put_outage(to: &Transaction<'_>, outage: &Outage) -> Result<()> {
             outage.first_bad.unix_nanos(),
             outage.due.map(Wall::unix_nanos),
             outage.closed.map(Wall::unix_nanos),
+            outage.removed,
+            ack,
         ],
     )
 }
@@ -132,16 +170,8 @@ fn put_outage(to: &Transaction<'_>, outage: &Outage) -> Result<()> {
 fn put_line(to: &Transaction<'_>, notifier: &str, line: &Line) -> Result<()> {
     run(
         to,
-        "INSERT OR REPLACE INTO lines (id, notifier, kind, owed_at, subject, outage)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            line.id.number(),
-            notifier,
-            line.kind.code(),
-            line.owed_at.unix_nanos(),
-            dto::subject_to_json(&line.subject).map_err(unwritable)?,
-            dto::outage_to_json(&line.outage).map_err(unwritable)?,
-        ],
+        "INSERT OR REPLACE INTO lines (id, notifier, line) VALUES (?1, ?2, ?3)",
+        params![line.id.number(), notifier, dto::line_to_json(line).map_err(unwritable)?],
     )
 }
 
@@ -179,14 +209,26 @@ fn put_told(to: &Transaction<'_>, told: &Told) -> Result<()> {
 /// The numbers that a change shows to have been given, as [`Saved::apply`] sees them.
 fn highest_number(change: &Change) -> u64 {
     match change {
-        Change::PutTarget(_) | Change::DropTarget(_) | Change::PutNotifier(_) | Change::PutAlive(_) => 0,
+        Change::PutTarget(_)
+        | Change::DropTarget(_)
+        | Change::DropTold(..)
+        | Change::PutNotifier(_)
+        | Change::PutAlive(_) => 0,
         Change::PutOutage(outage) => outage.id.number(),
         Change::PutLine(_, line) => line.id.number().max(line.outage.id.number()),
         Change::DropLine(id) => id.number(),
         Change::PutMail(mail) => mail.id.number(),
         Change::DropMail(id) => id.number(),
         Change::PutTold(told) => told.outage.number(),
+        Change::PutIncident(incident) => incident.id().number(),
+        Change::DropIncident(id) => id.number(),
+        Change::PutMaintenance(maintenance) => number_of(maintenance),
+        Change::DropMaintenance(id) => id.number(),
     }
+}
+
+fn number_of(maintenance: &Maintenance) -> u64 {
+    maintenance.id.map_or(0, MaintenanceId::number)
 }
 
 fn target(row: &Row<'_>) -> Result<SavedTarget> {
@@ -200,17 +242,7 @@ fn target(row: &Row<'_>) -> Result<SavedTarget> {
         outage: outage.as_deref().map(dto::outage_from_json).transpose().map_err(|error| unreadable(4, error))?,
         silent_for: duration(row, 5)?,
         answered_for: duration(row, 6)?,
-    })
-}
-
-fn line(row: &Row<'_>) -> Result<Line> {
-    let kind: String = row.get(2)?;
-    Ok(Line {
-        id: LineId::new(row.get(0)?),
-        kind: LineKind::from_code(&kind).ok_or_else(|| unreadable(2, format!("unknown kind of line `{kind}`")))?,
-        subject: json(row, 4, dto::subject_from_json)?,
-        outage: json(row, 5, dto::outage_from_json)?,
-        owed_at: wall(row, 3)?,
+        guarded: row.get(7)?,
     })
 }
 

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
 
 /// "nwdb": what `file` and SQLite's own tools show of a database of ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"nwdb");
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// 3.51.3, the first without the WAL-reset bug.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -22,7 +22,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// To what the write-ahead log shrinks after a checkpoint.
 const WAL_LIMIT_BYTES: i64 = 16 << 20;
 
-const TABLES: [&str; 7] = ["journal", "targets", "outages", "lines", "mails", "told", "notifiers"];
+/// The tables of the journal. The ledger is not among them: it may be large, and a defect in it must not keep netwatch
+/// from starting.
+const TABLES: [&str; 9] =
+    ["journal", "targets", "outages", "lines", "mails", "told", "notifiers", "incidents", "maintenance"];
+
+/// How many of [`TABLES`], from the first, there are in a file of version 1.
+const TABLES_OF_1: usize = 7;
 
 const SCHEMA: &str = "
 CREATE TABLE journal (
@@ -39,7 +45,8 @@ CREATE TABLE targets (
     last_good INTEGER,
     outage TEXT,
     silent_for INTEGER NOT NULL,
-    answered_for INTEGER NOT NULL
+    answered_for INTEGER NOT NULL,
+    guarded INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE outages (
     id INTEGER PRIMARY KEY,
@@ -48,6 +55,8 @@ CREATE TABLE outages (
     first_bad INTEGER NOT NULL,
     due INTEGER,
     closed INTEGER,
+    removed INTEGER NOT NULL DEFAULT 0,
+    ack TEXT,
     started INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(last_good, first_bad)) VIRTUAL
 ) STRICT;
 CREATE INDEX outages_by_target ON outages (target, started);
@@ -55,10 +64,7 @@ CREATE INDEX outages_by_start ON outages (started);
 CREATE TABLE lines (
     id INTEGER PRIMARY KEY,
     notifier TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    owed_at INTEGER NOT NULL,
-    subject TEXT NOT NULL,
-    outage TEXT NOT NULL
+    line TEXT NOT NULL
 ) STRICT;
 CREATE TABLE mails (
     id INTEGER PRIMARY KEY,
@@ -84,8 +90,48 @@ CREATE TABLE told (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE notifiers (
     name TEXT PRIMARY KEY NOT NULL,
-    last_sent INTEGER
+    last_sent INTEGER,
+    last_standing INTEGER
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What version 2 brought.
+const NEW_IN_2: &str = "
+CREATE TABLE incidents (
+    id INTEGER PRIMARY KEY,
+    incident TEXT NOT NULL
+) STRICT;
+CREATE TABLE maintenance (
+    id INTEGER PRIMARY KEY,
+    maintenance TEXT NOT NULL
+) STRICT;
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    outage INTEGER,
+    notifier TEXT,
+    decision TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX ledger_by_target ON ledger (target, at);
+";
+
+/// What was there before, as version 2 has it. A line is one record now; what version 1 did not know of it is absent.
+const FROM_1: &str = "
+ALTER TABLE targets ADD COLUMN guarded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outages ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outages ADD COLUMN ack TEXT;
+ALTER TABLE notifiers ADD COLUMN last_standing INTEGER;
+CREATE TABLE new_lines (
+    id INTEGER PRIMARY KEY,
+    notifier TEXT NOT NULL,
+    line TEXT NOT NULL
+) STRICT;
+INSERT INTO new_lines SELECT id, notifier, json_object(
+    'id', id, 'kind', kind, 'subject', json(subject), 'outage', json(outage), 'owed_at', owed_at) FROM lines;
+DROP TABLE lines;
+ALTER TABLE new_lines RENAME TO lines;
 ";
 
 /// Why the file cannot be used, and what to do.
@@ -110,6 +156,10 @@ pub(super) enum OpenFault {
     Damaged(String),
     #[error("the file system does not support SQLite's WAL mode; keep the data directory on a local disk")]
     NoWal,
+    #[error("it is not there; netwatch has not run on this data directory yet")]
+    NotThere,
+    #[error("{0}; read it as the user that netwatch runs as, or as root")]
+    Unreadable(String),
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("{}", words(.0))]
@@ -143,6 +193,47 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenFault> {
     connect(path, false)
 }
 
+/// Opens a file that the journal has opened before, for what may lag: a power cut may cost what was not synced since.
+pub(super) fn open_for_ledger(path: &Path) -> Result<Connection, OpenFault> {
+    let (conn, version) = beside(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if version != VERSION {
+        return Err(OpenFault::Damaged(format!("it has the schema {version} although it was opened")));
+    }
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    let _: i64 = conn.pragma_update_and_check(None, "journal_size_limit", WAL_LIMIT_BYTES, |row| row.get(0))?;
+    Ok(conn)
+}
+
+/// Opens a file to read in it what version 2 brought; `None` if it is of version 1, or empty.
+pub(super) fn open_to_read(path: &Path) -> Result<Option<Connection>, OpenFault> {
+    let (conn, version) = match beside(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        Err(OpenFault::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Err(OpenFault::NotThere),
+        Err(OpenFault::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            return Err(OpenFault::Unreadable(error.to_string()));
+        }
+        opened => opened?,
+    };
+    if version == 0 && is_empty(&conn)? {
+        return Ok(None);
+    }
+    check_ours(pragma(&conn, "application_id")?, version)?;
+    Ok((version == VERSION).then_some(conn))
+}
+
+/// Opens a file beside a connection that this process may have, with nothing but SQLite, and says its version.
+fn beside(path: &Path, access: OpenFlags) -> Result<(Connection, i32), OpenFault> {
+    let path = resolved(path)?;
+    if !fs::symlink_metadata(&path)?.is_file() {
+        return Err(OpenFault::NotAFile);
+    }
+    let flags =
+        OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE | access;
+    let conn = Connection::open_with_flags(&path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    let version = pragma(&conn, "user_version")?;
+    Ok((conn, version))
+}
+
 fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenFault::OldSqlite(rusqlite::version()));
@@ -151,7 +242,9 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     if !fs::symlink_metadata(&path)?.is_file() {
         return Err(OpenFault::NotAFile);
     }
-    let fresh = peek(&path)? == Header::Empty;
+    // Closing a file lets go of the locks that other connections of this process hold on it
+    // (<https://sqlite.org/howtocorrupt.html>, 2.2), so it is opened beside SQLite only while there are none.
+    let fresh = if may_be_empty { peek(&path)? == Header::Empty } else { fs::metadata(&path)?.len() == 0 };
     if fresh && (!may_be_empty || has_log(&path)) {
         // SQLite would take it for new, and delete the log.
         return Err(OpenFault::Damaged("it is empty and was not before".to_owned()));
@@ -168,14 +261,18 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     if empty && !may_be_empty {
         return Err(OpenFault::Damaged("its tables are gone".to_owned()));
     }
+    let mut version = VERSION;
     if !empty {
-        check_ours(pragma(&conn, "application_id")?, pragma(&conn, "user_version")?)?;
+        version = pragma(&conn, "user_version")?;
+        check_ours(pragma(&conn, "application_id")?, version)?;
         check_length(&conn, &path)?;
-        check_whole(&conn)?;
+        check_whole(&conn, version)?;
     }
     configure(&conn)?;
     if empty {
         create_schema(&mut conn)?;
+    } else if version < VERSION {
+        bring_up_to_date(&mut conn)?;
     }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(conn)
@@ -251,7 +348,7 @@ fn peek(path: &Path) -> Result<Header, OpenFault> {
 fn check_ours(application_id: i32, user_version: i32) -> Result<(), OpenFault> {
     match user_version {
         _ if application_id != APPLICATION_ID => Err(OpenFault::NotOurs),
-        VERSION => Ok(()),
+        1..=VERSION => Ok(()),
         found if found > VERSION => Err(OpenFault::Newer { found }),
         found => Err(OpenFault::Damaged(format!("there never was a schema {found}"))),
     }
@@ -284,22 +381,27 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
-fn check_whole(conn: &Connection) -> Result<(), OpenFault> {
-    for table in TABLES {
-        let found: String =
-            conn.query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0)).map_err(|error| {
-                match OpenFault::from(error) {
-                    OpenFault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-                        OpenFault::Damaged(error.to_string())
-                    }
-                    fault => fault,
-                }
-            })?;
+fn check_whole(conn: &Connection, version: i32) -> Result<(), OpenFault> {
+    let tables = TABLES.into_iter().take(if version == 1 { TABLES_OF_1 } else { TABLES.len() });
+    for table in tables {
+        let checked = conn.query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0));
+        let found: String = checked.map_err(unlike_the_schema)?;
         if found != "ok" {
             return Err(OpenFault::Damaged(found));
         }
     }
     Ok(())
+}
+
+/// A statement that SQLite cannot carry out although it is right: the tables are not what their version says.
+fn unlike_the_schema(error: rusqlite::Error) -> OpenFault {
+    match OpenFault::from(error) {
+        OpenFault::Sqlite(Error::SqlInputError { msg, .. }) => OpenFault::Damaged(msg),
+        OpenFault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+            OpenFault::Damaged(error.to_string())
+        }
+        fault => fault,
+    }
 }
 
 fn configure(conn: &Connection) -> Result<(), OpenFault> {
@@ -317,7 +419,17 @@ fn configure(conn: &Connection) -> Result<(), OpenFault> {
 fn create_schema(conn: &mut Connection) -> Result<(), OpenFault> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(NEW_IN_2)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+/// All of it or nothing: a start that dies here leaves a file of the version before.
+fn bring_up_to_date(conn: &mut Connection) -> Result<(), OpenFault> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(FROM_1).map_err(unlike_the_schema)?;
+    transaction.execute_batch(NEW_IN_2).map_err(unlike_the_schema)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     Ok(transaction.commit()?)
 }

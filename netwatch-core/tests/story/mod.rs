@@ -138,6 +138,7 @@ impl Story {
                     self.monitor.handle_composed(now, draft.id, Content::new(words(&draft.lines), "", ""));
                 }
                 Output::Deliver(notification) => self.deliver(notification),
+                Output::AskWitnesses => {}
                 Output::Event(event) => self.events.push(event),
                 Output::Transition(change) => self.transitions.push((self.seconds, change.name, change.to)),
                 _ => {}

@@ -13,8 +13,9 @@ use rusqlite::Connection;
 use super::{database, loaded, open};
 use crate::journal::Journal;
 use crate::model::{
-    Change, Commit, Content, Line, LineId, LineKind, MailId, Outage, OutageId, Saved, SavedMail, SavedNotifier,
-    SavedTarget, Status, Subject, Told, Wall,
+    Ack, Behind, Calendar, Cause, Change, Commit, Content, Incident, Line, LineId, LineKind, MailId, Maintenance,
+    MaintenanceId, Outage, OutageId, Period, Saved, SavedMail, SavedNotifier, SavedTarget, Scope, Status, Subject,
+    Told, Topic, Wall,
 };
 
 fn name() -> impl Strategy<Value = Arc<str>> {
@@ -34,23 +35,59 @@ fn duration() -> impl Strategy<Value = Duration> {
     (0..=i64::MAX as u64).prop_map(Duration::from_nanos)
 }
 
+fn names() -> impl Strategy<Value = Vec<Arc<str>>> {
+    vec(name(), 0..3)
+}
+
+fn ack() -> impl Strategy<Value = Arc<Ack>> {
+    (instant(), name(), name()).prop_map(|(at, by, note)| Arc::new(Ack { at, by, note }))
+}
+
 fn outage() -> impl Strategy<Value = Outage> {
-    (number(), name(), option::of(instant()), instant(), option::of(instant()), option::of(instant())).prop_map(
-        |(id, target, last_good, first_bad, due, closed)| Outage {
+    let ends = (option::of(instant()), option::of(instant()), any::<bool>());
+    (number(), name(), option::of(instant()), instant(), ends, option::of(ack())).prop_map(
+        |(id, target, last_good, first_bad, (due, closed, removed), ack)| Outage {
             id: OutageId::new(id),
             target,
             last_good,
             first_bad,
             due,
             closed,
+            removed,
+            ack,
         },
     )
 }
 
+/// The number of a failed send is not kept, so there is only the one that stands for none.
+fn topic() -> impl Strategy<Value = Topic> {
+    let causes = [Cause::Blind, Cause::NoRoute, Cause::SendFailed(0), Cause::ConntrackFull, Cause::ProbeFailed];
+    let unseen = prop::sample::select(causes.to_vec()).prop_map(Topic::Unseen);
+    prop_oneof![Just(Topic::Outage), Just(Topic::Flapping), unseen, Just(Topic::Blind)]
+}
+
+fn incident() -> impl Strategy<Value = Incident> {
+    (topic(), outage(), names(), any::<u32>()).prop_map(|(topic, outage, members, changes)| Incident {
+        topic,
+        outage,
+        members: members.into(),
+        changes,
+    })
+}
+
+fn maintenance() -> impl Strategy<Value = Maintenance> {
+    let scope = (names(), names(), names()).prop_map(|(groups, targets, tags)| Scope { groups, targets, tags });
+    let period = (instant(), instant()).prop_map(|(from, to)| Period { from, to });
+    (option::of(number()), scope, vec(period, 0..4), name(), name()).prop_map(|(id, scope, periods, reason, by)| {
+        Maintenance { id: id.map(MaintenanceId::new), scope, calendar: Calendar::new(periods), reason, by }
+    })
+}
+
 fn target() -> impl Strategy<Value = SavedTarget> {
     let status = prop::sample::select(Status::ALL.to_vec());
-    (name(), status, instant(), option::of(instant()), option::of(outage()), duration(), duration()).prop_map(
-        |(name, status, since, last_good, outage, silent_for, answered_for)| SavedTarget {
+    let seen = (duration(), duration(), any::<bool>());
+    (name(), status, instant(), option::of(instant()), option::of(outage()), seen).prop_map(
+        |(name, status, since, last_good, outage, (silent_for, answered_for, guarded))| SavedTarget {
             name,
             status,
             since,
@@ -58,6 +95,7 @@ fn target() -> impl Strategy<Value = SavedTarget> {
             outage,
             silent_for,
             answered_for,
+            guarded,
         },
     )
 }
@@ -65,10 +103,25 @@ fn target() -> impl Strategy<Value = SavedTarget> {
 fn line() -> impl Strategy<Value = Line> {
     let kind = prop_oneof![Just(LineKind::Opened), Just(LineKind::Closed), Just(LineKind::Missed)];
     let subject = (name(), name(), option::of(name()), option::of(name()), any::<Option<u32>>());
-    (number(), kind, subject, outage(), instant()).prop_map(|(id, kind, subject, outage, owed_at)| {
-        let (name, address, group, note, customers) = subject;
-        Line { id: LineId::new(id), kind, subject: Subject { name, address, group, note, customers }, outage, owed_at }
-    })
+    let flags = (any::<bool>(), any::<bool>(), names(), any::<u32>(), any::<(u32, u64)>());
+    (number(), kind, topic(), subject, outage(), instant(), flags).prop_map(
+        |(id, kind, topic, (name, address, group, note, customers), outage, owed_at, flags)| {
+            let (critical, escalated, members, changes, (devices, customers_behind)) = flags;
+            Line {
+                id: LineId::new(id),
+                kind,
+                topic,
+                subject: Subject { name, address, group, note, customers },
+                outage,
+                critical,
+                escalated,
+                members: members.into(),
+                changes,
+                behind: Behind { devices, customers: customers_behind },
+                owed_at,
+            }
+        },
+    )
 }
 
 fn mail() -> impl Strategy<Value = SavedMail> {
@@ -102,6 +155,14 @@ fn told() -> impl Strategy<Value = Told> {
     )
 }
 
+fn notifier() -> impl Strategy<Value = SavedNotifier> {
+    (name(), option::of(instant()), option::of(instant())).prop_map(|(name, last_sent, last_standing)| SavedNotifier {
+        name,
+        last_sent,
+        last_standing,
+    })
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         target().prop_map(Change::PutTarget),
@@ -112,8 +173,12 @@ fn change() -> impl Strategy<Value = Change> {
         mail().prop_map(Change::PutMail),
         number().prop_map(|id| Change::DropMail(MailId::new(id))),
         told().prop_map(Change::PutTold),
-        (name(), option::of(instant()))
-            .prop_map(|(name, last_sent)| { Change::PutNotifier(SavedNotifier { name, last_sent }) }),
+        (name(), name()).prop_map(|(notifier, target)| Change::DropTold(notifier, target)),
+        incident().prop_map(Change::PutIncident),
+        number().prop_map(|id| Change::DropIncident(OutageId::new(id))),
+        maintenance().prop_map(Change::PutMaintenance),
+        number().prop_map(|id| Change::DropMaintenance(MaintenanceId::new(id))),
+        notifier().prop_map(Change::PutNotifier),
         instant().prop_map(Change::PutAlive),
     ]
 }
@@ -155,8 +220,8 @@ proptest! {
 /// The record of outages, read as another program would.
 fn recorded(path: &std::path::Path) -> BTreeMap<OutageId, Outage> {
     let conn = Connection::open(path).unwrap();
-    let mut statement =
-        conn.prepare("SELECT id, target, last_good, first_bad, due, closed, started FROM outages").unwrap();
+    let columns = "id, target, last_good, first_bad, due, closed, started, removed, ack";
+    let mut statement = conn.prepare(&format!("SELECT {columns} FROM outages")).unwrap();
     let outages = statement.query_map([], |row| {
         let instant = |column| row.get::<_, Option<i64>>(column).map(|nanos| nanos.map(Wall::from_unix_nanos));
         let outage = Outage {
@@ -166,11 +231,19 @@ fn recorded(path: &std::path::Path) -> BTreeMap<OutageId, Outage> {
             first_bad: instant(3)?.unwrap(),
             due: instant(4)?,
             closed: instant(5)?,
+            removed: row.get(7)?,
+            ack: row.get::<_, Option<String>>(8)?.map(|json| Arc::new(said(&json))),
         };
         assert_eq!(Some(outage.started()), instant(6)?);
         Ok((outage.id, outage))
     });
     outages.unwrap().map(Result::unwrap).collect()
+}
+
+fn said(json: &str) -> Ack {
+    let said: serde_json::Value = serde_json::from_str(json).unwrap();
+    let text = |key: &str| said[key].as_str().unwrap().to_owned();
+    Ack::new(Wall::from_unix_nanos(said["at"].as_i64().unwrap()), text("by"), text("note"))
 }
 
 #[test]

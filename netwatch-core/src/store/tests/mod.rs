@@ -3,14 +3,17 @@
 
 mod agreement;
 mod crash;
+mod ledger;
 mod refusal;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 
 use super::SqliteJournal;
 use crate::journal::Journal;
 use crate::model::{
-    Change, Commit, Line, LineId, LineKind, Outage, OutageId, Saved, SavedTarget, Status, Subject, Wall,
+    Change, Commit, Incident, Line, LineId, LineKind, Outage, OutageId, Saved, SavedTarget, Status, Subject, Topic,
+    Wall,
 };
 
 fn database(dir: &Path) -> PathBuf {
@@ -33,7 +36,7 @@ fn outage(number: u64) -> Outage {
     Outage::open(OutageId::new(number), "olt-1".into(), Some(wall(number)), wall(number + 1))
 }
 
-/// The n-th of a row of commits, each of which replaces what the one before it said in three tables.
+/// The n-th of a row of commits, each of which replaces what the one before it said in four tables.
 fn nth(n: u64) -> Commit {
     let mut target = SavedTarget::new("olt-1", Status::Down, wall(n));
     target.outage = Some(outage(2 * n));
@@ -41,8 +44,10 @@ fn nth(n: u64) -> Commit {
         Line::new(LineId::new(2 * n + 1), LineKind::Opened, Subject::new("olt-1", "192.0.2.1"), outage(2 * n), wall(n));
     let mut changes =
         vec![Change::PutTarget(target), Change::PutOutage(outage(2 * n)), Change::PutLine("noc".into(), line)];
+    changes.push(Change::PutIncident(Incident::new(Topic::Flapping, outage(2 * n))));
     if let Some(before) = n.checked_sub(1) {
         changes.push(Change::DropLine(LineId::new(2 * before + 1)));
+        changes.push(Change::DropIncident(OutageId::new(2 * before)));
     }
     Commit::new(n, changes)
 }

@@ -58,8 +58,8 @@ fn a_database_of_something_else() {
 fn a_newer_schema() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    Connection::open(database(dir.path())).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    assert_says(&refused(dir.path()), "newer netwatch (schema 2, this one knows 1)");
+    Connection::open(database(dir.path())).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    assert_says(&refused(dir.path()), "newer netwatch (schema 3, this one knows 2)");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_newer_schema_that_only_the_log_tells_of() {
     drop(open(dir.path()));
     let newer = Connection::open(database(dir.path())).unwrap();
     newer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    newer.pragma_update(None, "user_version", 2).unwrap();
+    newer.pragma_update(None, "user_version", 3).unwrap();
     drop(newer);
     assert!(fs::metadata(dir.path().join("netwatch.db-wal")).unwrap().len() > 0, "the log holds the change");
     assert_says(&refused(dir.path()), "newer netwatch");
@@ -92,7 +92,7 @@ fn a_file_that_was_emptied_beside_its_log() {
     drop(open(dir.path()));
     let writer = Connection::open(database(dir.path())).unwrap();
     writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    writer.execute_batch("INSERT INTO notifiers VALUES ('noc', NULL)").unwrap();
+    writer.execute_batch("INSERT INTO notifiers (name) VALUES ('noc')").unwrap();
     drop(writer);
     fs::write(database(dir.path()), b"").unwrap();
     assert_says(&refused(dir.path()), "damaged (it is empty");
