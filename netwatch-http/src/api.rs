@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body as AnyBody;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as Pairs, State};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, watch};
@@ -18,10 +18,11 @@ use tower_service::Service as _;
 
 use crate::assets;
 use crate::body::{self, PageBody};
+use crate::changes;
 use crate::dashboard::{Dashboard, View};
 use crate::dto::{self, HealthDto, ListDto};
 use crate::events;
-use crate::guard::{self, Hosts};
+use crate::guard::{self, Gate};
 use crate::query::Query;
 
 /// What every route can reach.
@@ -38,23 +39,27 @@ pub(crate) struct Site {
 #[derive(Clone)]
 pub struct PageService {
     router: Router,
-    hosts: Hosts,
+    gate: Gate,
 }
 
 impl PageService {
-    pub(crate) fn new(site: Site, hosts: Hosts) -> PageService {
+    pub(crate) fn new(site: Site, gate: Gate) -> PageService {
         let router = Router::new()
             .route("/api/v1/targets", get(targets))
             .route("/api/v1/targets/{name}", get(target))
+            .route("/api/v1/targets/{name}/ack", post(changes::acknowledge))
+            .route("/api/v1/maintenance", get(changes::maintenance).post(changes::maintain))
+            .route("/api/v1/maintenance/{id}", delete(changes::end_maintenance))
             .route("/api/v1/events", get(stream))
             .route("/healthz", get(health))
             .fallback(get(file))
+            .method_not_allowed_fallback(not_allowed)
             .with_state(site);
-        PageService { router, hosts }
+        PageService { router, gate }
     }
 
     fn answer(&self, request: Request<Incoming>) -> Answer {
-        if let Some(mut refusal) = guard::refuse(&request, self.hosts) {
+        if let Some(mut refusal) = guard::refuse(&request, self.gate) {
             guard::harden(refusal.headers_mut());
             return Box::pin(std::future::ready(Ok(refusal)));
         }
@@ -155,6 +160,13 @@ async fn health(State(site): State<Site>) -> Response<AnyBody> {
     }))
 }
 
+async fn not_allowed() -> Response<AnyBody> {
+    any(body::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this is asked for in another way; see the documentation of the API",
+    ))
+}
+
 async fn file(uri: Uri, headers: HeaderMap) -> Response<AnyBody> {
     any(match assets::find(uri.path()) {
         Some(asset) => assets::answer(asset, &headers),
@@ -174,6 +186,6 @@ fn list<'a>(view: &View<'a>, query: &Query) -> ListDto<'a> {
     }
 }
 
-fn any(response: Response<PageBody>) -> Response<AnyBody> {
+pub(crate) fn any(response: Response<PageBody>) -> Response<AnyBody> {
     response.map(PageBody::into_any)
 }

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 
 use crate::dto;
 use crate::model::Model;
+use crate::operator::Operator;
 
 /// Time from one `tick` to the next.
 const TICK: Duration = Duration::from_secs(1);
@@ -53,6 +54,7 @@ type Figures = Box<dyn Fn() -> Vec<(&'static str, Option<u64>)> + Send>;
 struct Live {
     model: Model,
     engine: Option<Figures>,
+    operator: Option<Arc<dyn Operator>>,
     /// An instant of this process's clock, and what the one who tells called it.
     anchor: Option<(Instant, Mono)>,
     last_tick: Option<Instant>,
@@ -63,7 +65,14 @@ struct Live {
 impl Dashboard {
     /// A dashboard that has been told nothing yet.
     pub fn new() -> Dashboard {
-        let live = Live { model: Model::default(), engine: None, anchor: None, last_tick: None, snapshot: None };
+        let live = Live {
+            model: Model::default(),
+            engine: None,
+            operator: None,
+            anchor: None,
+            last_tick: None,
+            snapshot: None,
+        };
         let messages = broadcast::Sender::new(BACKLOG);
         Dashboard { shared: Arc::new(Shared { live: Mutex::new(live), messages, born: Instant::now() }) }
     }
@@ -72,6 +81,11 @@ impl Dashboard {
     /// answer and must not wait. `null` is what is not known.
     pub fn set_engine(&self, figures: impl Fn() -> Vec<(&'static str, Option<u64>)> + Send + 'static) {
         self.lock().engine = Some(Box::new(figures));
+    }
+
+    /// Gives acknowledgements and maintenances to this operator. Without one they are answered 501.
+    pub fn set_operator(&self, operator: Arc<dyn Operator>) {
+        self.lock().operator = Some(operator);
     }
 
     /// Sends changes and ticks to those who listen to `/api/v1/events`; never ends.
@@ -97,6 +111,11 @@ impl Dashboard {
             uptime: self.shared.born.elapsed(),
             engine: live.engine.as_ref(),
         })
+    }
+
+    /// Who carries out changes.
+    pub(crate) fn operator(&self) -> Option<Arc<dyn Operator>> {
+        self.lock().operator.clone()
     }
 
     /// A snapshot to begin with, and everything that is sent after it.

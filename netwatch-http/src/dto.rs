@@ -24,7 +24,7 @@ pub(crate) struct TargetDto<'a> {
     loss: Option<f64>,
     jitter_ms: Option<f64>,
     last_reply: Option<String>,
-    parents: [&'a str; 0],
+    parents: Vec<&'a str>,
     flags: Vec<&'static str>,
     cause: Option<&'static str>,
 }
@@ -40,6 +40,8 @@ pub(crate) struct DetailDto<'a> {
     tolerance: f64,
     warn_rtt_ms: f64,
     warn_loss: f64,
+    /// When its maintenance ends, as far as is known.
+    maintenance_until: Option<String>,
     outage: Option<OutageDto<'a>>,
 }
 
@@ -49,6 +51,15 @@ struct OutageDto<'a> {
     due: Option<String>,
     told: Option<String>,
     told_to: Vec<&'a str>,
+    ack: Option<AckDto<'a>>,
+}
+
+/// Somebody sees to an outage.
+#[derive(Debug, Serialize)]
+struct AckDto<'a> {
+    at: String,
+    by: &'a str,
+    note: &'a str,
 }
 
 /// The answer of `/api/v1/targets`.
@@ -105,9 +116,11 @@ pub(crate) struct TickDto<'a> {
 /// `name, rtt_ms, loss, jitter_ms, last_reply`
 type SampleDto<'a> = (&'a str, Option<f64>, Option<f64>, Option<f64>, Option<String>);
 
-/// How mail and journal stand.
+/// How mail, journal and netwatch's own sight stand.
 #[derive(Debug, Serialize)]
 pub(crate) struct PathsDto<'a> {
+    /// Since when netwatch itself is cut off.
+    blind_since: Option<String>,
     mail: Vec<MailDto<'a>>,
     journal: JournalDto<'a>,
 }
@@ -183,7 +196,7 @@ pub(crate) fn target(row: Row<'_>) -> TargetDto<'_> {
         loss: row.window.loss().map(|loss| rounded(loss, 1e4)),
         jitter_ms: row.window.jitter().map(millis),
         last_reply: row.last_reply.map(rfc3339),
-        parents: [],
+        parents: row.target.parents().iter().filter_map(|id| Some(&*row.plan.target(*id)?.name)).collect(),
         flags: row.flags(),
         cause: row.cause.map(Cause::code),
     }
@@ -199,11 +212,13 @@ pub(crate) fn detail(row: Row<'_>) -> DetailDto<'_> {
         tolerance: settings.tolerance.as_secs_f64(),
         warn_rtt_ms: millis(settings.warn_rtt),
         warn_loss: settings.warn_loss,
+        maintenance_until: row.maintenance_until.map(rfc3339),
         outage: row.outage.map(|outage| OutageDto {
             first_bad: rfc3339(outage.first_bad),
             due: outage.due.map(rfc3339),
             told: row.told.map(|told| rfc3339(told.at)),
             told_to: row.told.iter().flat_map(|told| told.to.iter().map(|to| &**to)).collect(),
+            ack: outage.ack.as_ref().map(|ack| AckDto { at: rfc3339(ack.at), by: &ack.by, note: &ack.note }),
         }),
     }
 }
@@ -247,7 +262,7 @@ pub(crate) fn paths(model: &Model) -> PathsDto<'_> {
     });
     let journal =
         JournalDto { failing_since: model.journal.failing_since.map(rfc3339), error: model.journal.error.as_deref() };
-    PathsDto { mail: mail.collect(), journal }
+    PathsDto { blind_since: model.blind_since.map(rfc3339), mail: mail.collect(), journal }
 }
 
 fn refused<'a>((recipient, refusal): (&'a Arc<str>, &'a Refusal)) -> RefusedDto<'a> {

@@ -35,8 +35,16 @@ pub(crate) struct Row<'a> {
     pub(crate) told: Option<&'a Told>,
     pub(crate) window: &'a Window,
     pub(crate) target: &'a Target,
+    /// Where the names of its parents are.
+    pub(crate) plan: &'a Plan,
     /// Whether the router before its group is suspected of limiting the rate of our echoes.
     pub(crate) limited: bool,
+    /// Whether it goes up and down too often to be told of each time.
+    pub(crate) flapping: bool,
+    /// Whether it is in maintenance.
+    pub(crate) maintenance: bool,
+    /// When its maintenance ends, as far as is known.
+    pub(crate) maintenance_until: Option<Wall>,
 }
 
 /// What is kept of a target beside the plan. There may be a million, and each is written with every check: what only
@@ -51,6 +59,8 @@ struct State {
     status: Status,
     changed: bool,
     sampled: bool,
+    flapping: bool,
+    maintenance: bool,
 }
 
 /// An open outage, and who was told of it.
@@ -99,7 +109,7 @@ pub(crate) struct News {
     pub(crate) restarted: bool,
     /// Places of rows of which more than a measurement is new.
     pub(crate) changed: Vec<usize>,
-    /// Whether the state of a mail path or of the journal is new.
+    /// Whether the state of a mail path or of the journal is new, or netwatch went blind or sees again.
     pub(crate) paths: bool,
 }
 
@@ -112,6 +122,10 @@ pub(crate) struct Model {
     pub(crate) journal: JournalState,
     /// The groups behind a router that is suspected of limiting the rate of our echoes.
     limited: BTreeSet<GroupId>,
+    /// When the maintenance of the target at a place ends.
+    maintained: HashMap<usize, Wall>,
+    /// Since when netwatch itself is cut off.
+    pub(crate) blind_since: Option<Wall>,
     /// When anything was last heard.
     pub(crate) heard: Option<Now>,
     /// When a check was last reported.
@@ -138,6 +152,7 @@ impl Model {
         let mut told: HashMap<u64, Told> = known.collect();
         self.plan = start.plan.clone();
         self.limited.clear();
+        self.maintained.clear();
         let targets = self.plan.targets.len();
         self.states.reserve_exact(targets);
         self.states.extend((0..targets).map(|at| match start.targets.get(at) {
@@ -202,10 +217,26 @@ impl Model {
         self.heard = Some(now);
         for event in events {
             match event {
-                Event::OutageOpened(target, outage) | Event::OutageDue(target, outage) => {
+                Event::OutageOpened(target, outage)
+                | Event::OutageDue(target, outage)
+                | Event::Acknowledged(target, outage) => {
                     self.outage(target.index(), Some(outage));
                 }
                 Event::OutageClosed(target, _) => self.outage(target.index(), None),
+                Event::Flapping { target, since } => {
+                    if let Some(state) = self.states.get_mut(target.index()) {
+                        state.flapping = since.is_some();
+                    }
+                    self.mark_changed(target.index());
+                }
+                Event::Maintenance { target, maintenance } => {
+                    let period = maintenance.as_ref().and_then(|it| it.calendar.period_at(now.wall));
+                    self.maintain(target.index(), maintenance.is_some(), period.map(|period| period.to));
+                }
+                Event::Blind { since } => {
+                    self.blind_since = *since;
+                    self.news.paths = true;
+                }
                 Event::Delivery(delivery) => self.delivery(delivery),
                 Event::MailPath { notifier, waiting, failing_since, last_sent, error } => {
                     let path = self.mail.entry(notifier.clone()).or_default();
@@ -249,12 +280,13 @@ impl Model {
 
     /// All targets, in the plan's order.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.plan.targets.iter().zip(&self.states).map(|(target, state)| self.show(target, state))
+        let states = self.plan.targets.iter().zip(&self.states).enumerate();
+        states.map(|(at, (target, state))| self.show(at, target, state))
     }
 
     /// The target at this place.
     pub(crate) fn row_at(&self, at: usize) -> Option<Row<'_>> {
-        Some(self.show(self.plan.targets.get(at)?, self.states.get(at)?))
+        Some(self.show(at, self.plan.targets.get(at)?, self.states.get(at)?))
     }
 
     /// The target of this name.
@@ -307,6 +339,14 @@ impl Model {
             let told = before.filter(|before| before.outage.id == outage.id).and_then(|before| before.told);
             Box::new(Trouble { outage, told })
         });
+        self.mark_changed(at);
+    }
+
+    fn maintain(&mut self, at: usize, on: bool, until: Option<Wall>) {
+        let Some(state) = self.states.get_mut(at) else { return };
+        state.maintenance = on;
+        self.maintained.remove(&at);
+        self.maintained.extend(until.map(|until| (at, until)));
         self.mark_changed(at);
     }
 
@@ -363,7 +403,7 @@ impl Model {
         self.places.get(found).map(|at| *at as usize)
     }
 
-    fn show<'a>(&'a self, target: &'a Target, state: &'a State) -> Row<'a> {
+    fn show<'a>(&'a self, at: usize, target: &'a Target, state: &'a State) -> Row<'a> {
         let trouble = state.trouble.as_deref();
         Row {
             name: &target.name,
@@ -376,7 +416,11 @@ impl Model {
             told: trouble.and_then(|trouble| trouble.told.as_ref()),
             window: &state.window,
             target,
+            plan: &self.plan,
             limited: target.group.is_some_and(|group| self.limited.contains(&group)),
+            flapping: state.flapping,
+            maintenance: state.maintenance,
+            maintenance_until: self.maintained.get(&at).copied(),
         }
     }
 }
@@ -392,6 +436,9 @@ impl Row<'_> {
             ("recovering", answers && self.outage.is_some()),
             ("due", self.outage.is_some_and(|outage| outage.due.is_some())),
             ("told", self.told.is_some()),
+            ("acknowledged", self.outage.is_some_and(|outage| outage.ack.is_some())),
+            ("flapping", self.flapping),
+            ("maintenance", self.maintenance),
             ("limiter_suspected", self.limited),
         ]
         .into_iter()
@@ -410,6 +457,8 @@ fn state(view: &TargetView, told: Option<Told>) -> State {
         status: view.status,
         changed: false,
         sampled: false,
+        flapping: view.flapping,
+        maintenance: view.maintenance,
     }
 }
 

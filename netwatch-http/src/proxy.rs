@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::assets;
 use crate::body::{self, PageBody};
-use crate::guard::{self, Hosts};
+use crate::guard::{self, Changes, Gate, Hosts};
 use crate::serve::{self, Limits, ServeError};
 
 /// How long the daemon may take to begin its answer.
@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const HOP_BY_HOP: [HeaderName; 4] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")];
 
-/// Serves the page, with the API of the daemon behind `socket`, until `shutdown` is over.
+/// Serves the page, with the API of the daemon behind `socket`, until `shutdown` is over. It only shows: changes are made
+/// with the daemon itself.
 ///
 /// # Errors
 /// When the listener has no address.
@@ -41,7 +42,8 @@ pub async fn serve_proxy(
 ) -> Result<(), ServeError> {
     let hosts = Hosts::of(listener.local_addr().map_err(ServeError::Address)?);
     let (close, _) = watch::channel(false);
-    let proxy = Proxy { socket: socket.into(), hosts };
+    let gate = Gate { hosts, changes: Changes::Nowhere };
+    let proxy = Proxy { socket: socket.into(), gate };
     serve::run(listener, proxy, &Limits::default(), close, shutdown).await;
     Ok(())
 }
@@ -49,7 +51,7 @@ pub async fn serve_proxy(
 #[derive(Clone)]
 struct Proxy {
     socket: Arc<Path>,
-    hosts: Hosts,
+    gate: Gate,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Proxy {
@@ -69,7 +71,7 @@ impl hyper::service::Service<Request<Incoming>> for Proxy {
 
 impl Proxy {
     async fn answer(&self, request: Request<Incoming>) -> Response<PageBody> {
-        if let Some(refusal) = guard::refuse(&request, self.hosts) {
+        if let Some(refusal) = guard::refuse(&request, self.gate) {
             return refusal;
         }
         if let Some(asset) = assets::find(request.uri().path()) {

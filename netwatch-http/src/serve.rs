@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::api::{PageService, Site};
 use crate::body::PageBody;
 use crate::dashboard::Dashboard;
-use crate::guard::Hosts;
+use crate::guard::{Changes, Gate, Hosts};
 use crate::stall::StallGuard;
 
 /// How much a server puts up with.
@@ -64,7 +64,8 @@ pub enum ServeError {
 
 /// Serves the page and the API of `dashboard` until `shutdown` is over, with default [`Limits`].
 ///
-/// On a loopback address only requests for `localhost`, 127.0.0.1, `[::1]` or that address are answered.
+/// On a loopback address only requests for `localhost`, 127.0.0.1, `[::1]` or that address are answered. On any other
+/// nobody can acknowledge or enter a maintenance, because nobody signs in.
 /// Returns within 2 s of the shutdown, whatever clients do.
 ///
 /// # Errors
@@ -77,7 +78,8 @@ pub async fn serve_tcp(
     Server::new(dashboard).serve_tcp(listener, shutdown).await
 }
 
-/// Serves the same on a local socket, until `shutdown` is over. Whoever may open the socket may read.
+/// Serves the same on a local socket, until `shutdown` is over. Whoever may open the socket may read,
+/// acknowledge, and enter and end maintenances.
 ///
 /// # Errors
 /// None at present.
@@ -92,11 +94,11 @@ pub async fn serve_unix(
 /// The page and the API of `dashboard` as a service, to be mounted in a server of one's own.
 ///
 /// It answers under every host name, and its streams end only with their connections: whoever serves it guards both,
-/// and runs [`Dashboard::tick`] beside it.
+/// and runs [`Dashboard::tick`] beside it. Since it cannot know who asks, it takes no changes.
 pub fn service(dashboard: Dashboard) -> PageService {
     let (_, closing) = watch::channel(false);
     let streams = Arc::new(Semaphore::new(Limits::default().streams));
-    PageService::new(Site { dashboard, streams, closing }, Hosts::Any)
+    PageService::new(Site { dashboard, streams, closing }, Gate { hosts: Hosts::Any, changes: Changes::NotHere })
 }
 
 /// A server with limits of its own.
@@ -128,8 +130,8 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let hosts = Hosts::of(listener.local_addr().map_err(ServeError::Address)?);
-        self.serve(listener, hosts, shutdown).await;
+        let gate = Gate::of(listener.local_addr().map_err(ServeError::Address)?);
+        self.serve(listener, gate, shutdown).await;
         Ok(())
     }
 
@@ -142,15 +144,15 @@ impl Server {
         listener: UnixListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        self.serve(listener, Hosts::Any, shutdown).await;
+        self.serve(listener, Gate { hosts: Hosts::Any, changes: Changes::Taken }, shutdown).await;
         Ok(())
     }
 
-    async fn serve(self, listener: impl Listen, hosts: Hosts, shutdown: impl Future<Output = ()> + Send) {
+    async fn serve(self, listener: impl Listen, gate: Gate, shutdown: impl Future<Output = ()> + Send) {
         let (close, closing) = watch::channel(false);
         let streams = Arc::new(Semaphore::new(self.limits.streams));
         let site = Site { dashboard: self.dashboard.clone(), streams, closing };
-        let service = PageService::new(site, hosts);
+        let service = PageService::new(site, gate);
         tokio::select! {
             () = run(listener, service, &self.limits, close, shutdown) => {}
             () = self.dashboard.tick() => {}

@@ -46,6 +46,18 @@ async fn world() -> World {
 }
 
 #[tokio::test]
+async fn a_target_names_what_it_is_reached_through() {
+    let mut world = World::of(&NAMES[..2], Settings::default()).await;
+    let mut plan = (*world.plan).clone();
+    plan.targets[1] = plan.targets[1].clone().with_parents([id(0)]);
+    world.plan = std::sync::Arc::new(plan);
+    world.start().await;
+    let served = serve(&world.dashboard, Limits::default()).await;
+    let body = served.get("/api/v1/targets/dslam-centro").await.json();
+    assert_eq!(body["parents"], json!(["core-1"]));
+}
+
+#[tokio::test]
 async fn the_list_says_of_each_target_what_the_document_promises() {
     let world = world().await;
     let served = serve(&world.dashboard, Limits::default()).await;
@@ -132,7 +144,7 @@ async fn one_target_is_found_by_its_name_however_odd() {
     assert_eq!(
         down["outage"],
         json!({"first_bad": "1970-01-12T13:46:47.000Z", "due": "1970-01-12T13:47:10.000Z",
-            "told": "1970-01-12T13:47:21.000Z", "told_to": ["turno@example.net"]})
+            "told": "1970-01-12T13:47:21.000Z", "told_to": ["turno@example.net"], "ack": null})
     );
     assert_eq!((&down["tolerance"], &down["warn_rtt_ms"]), (&json!(30.0), &json!(150.0)));
     let missing = served.get("/api/v1/targets/nobody").await;

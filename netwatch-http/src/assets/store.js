@@ -12,6 +12,7 @@ export class Store {
     this.counts = {};
     this.mail = [];
     this.journal = { failing_since: null, error: null };
+    this.blindSince = null;
     this.locale = 'es';
     this.filter = { text: '', group: '', status: '' };
     this.offset = null;
@@ -92,6 +93,7 @@ export class Store {
   paths(data) {
     this.mail = data.mail;
     this.journal = data.journal;
+    this.blindSince = data.blind_since ?? null;
   }
 
   prepare(target, at) {
@@ -100,6 +102,8 @@ export class Store {
     target.text = fold(`${target.name} ${target.address} ${target.group ?? ''}`);
     target.paused = target.flags.includes('paused');
     target.recovering = target.flags.includes('recovering');
+    target.flapping = target.flags.includes('flapping');
+    target.maintenance = target.flags.includes('maintenance');
     this.byName.set(target.name, at);
   }
 }

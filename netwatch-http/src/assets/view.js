@@ -109,7 +109,7 @@ export class View {
   }
 
   alerts() {
-    const { mail, journal } = this.store;
+    const { mail, journal, blindSince } = this.store;
     const now = this.store.now();
     const lines = mail.filter((path) => path.failing_since).map((path) => {
       const since = clock(path.failing_since, now);
@@ -122,6 +122,7 @@ export class View {
         lines.push(el('p', 'alert', el('b', '', w().refused(recipient, reason)), el('span', '', `${path.notifier} · ${clock(at, now)}`)));
       }
     }
+    if (blindSince) lines.unshift(el('p', 'alert', el('b', '', `${w().blind} ${clock(blindSince, now)}`), el('span', '', w().blindWhy)));
     if (journal.failing_since) {
       lines.push(el('p', 'alert', el('b', '', `${w().noJournal} ${clock(journal.failing_since, now)}`),
         el('span', '', [w().noJournalWhy, journal.error].filter(Boolean).join(' · '))));
@@ -235,7 +236,24 @@ export class View {
     if (target.status === 'down') facts.push(target.lastReply ? `${w().lastAnswer} ${clock(target.lastReply, now)}` : w().never);
     if (target.status === 'down' || target.recovering) facts.push(this.told(target));
     if (target.recovering) facts.push(w().recovering);
+    if (target.flapping) facts.push(w().flapping);
+    if (target.maintenance) facts.push(this.maintenance(target));
+    if (target.outage?.ack) facts.push(`${w().ackedBy} ${target.outage.ack.by}`);
     return facts.filter(Boolean).join(' · ');
+  }
+
+  maintenance(target) {
+    const until = target.maintenance_until;
+    return until ? `${w().maintenance} ${w().until} ${clock(until, this.store.now())}` : w().maintenance;
+  }
+
+  /** The word of a box: the status, unless it is well and there is more to say. */
+  word(target) {
+    if (target.paused) return w().paused;
+    if (target.recovering) return w().recovering;
+    const answers = target.status === 'ok' || target.status === 'warning';
+    if (answers && target.maintenance) return this.maintenance(target);
+    return answers && target.flapping ? w().flapping : w()[target.status];
   }
 
   told(target) {
@@ -323,8 +341,7 @@ export class View {
     node.children[0].className = `shape s-${target.status}`;
     setText(node.name_, target.name);
     node.title = target.name;
-    const word = target.recovering ? w().recovering : target.paused ? w().paused : w()[target.status];
-    setText(node.word, word);
+    setText(node.word, this.word(target));
     this.figure(node, target);
     if (fade) {
       node.classList.remove('fade');
@@ -378,6 +395,7 @@ export class View {
     const figure = el('span', gone && target.lastReply ? 'figure watch' : 'figure');
     figure.last = target.lastReply;
     figure.textContent = gone ? (target.lastReply ? '' : w().never) : ms(target.rtt_ms);
+    const ack = target.outage?.ack;
     const facts = [
       [w().address, target.address],
       [w().group, target.group],
@@ -388,6 +406,8 @@ export class View {
       [w().loss, target.loss !== null && percent(target.loss)],
       [w().jitter, ms(target.jitter_ms)],
       [w().told, this.told(target)],
+      [w().acked, ack && [`${ack.by} (${clock(ack.at, now)})`, ack.note].filter(Boolean).join(': ')],
+      [w().flags, [target.flapping && w().flapping, target.maintenance && this.maintenance(target)].filter(Boolean).join(' · ')],
       [w().customersWord, target.customers && int(target.customers)],
       [w().note, target.note],
     ];
@@ -398,7 +418,7 @@ export class View {
       if (title) dd.title = title;
       list.append(el('dt', '', term), dd);
     }
-    const word = target.recovering ? w().recovering : target.paused ? w().paused : w()[target.status];
+    const word = this.word(target);
     const head = el('div', `detail-head d-${target.status}`, shape(target.status), el('h2', '', target.name), el('span', 'word', word), figure);
     keepFocus(() => dialog.replaceChildren(head, list, closer()));
     dialog.setAttribute('aria-label', target.name);

@@ -230,3 +230,59 @@ fn a_change_is_news_once_however_often_it_happens() {
     assert_eq!(model.take_news().changed, [1]);
     assert!(model.take_news().changed.is_empty());
 }
+
+#[test]
+fn an_acknowledgement_keeps_what_was_told_and_ends_with_the_outage() {
+    let mut model = model(1);
+    model.events(&[Event::OutageDue(id(0), outage(1, Some(30))), sent(40)], now(40));
+    let mut acked = outage(1, Some(30));
+    acked.ack = Some(Arc::new(netwatch_core::Ack::new(wall(50), "Ana", "")));
+    model.events(&[Event::Acknowledged(id(0), acked)], now(50));
+    let row = model.row("t0").unwrap();
+    assert!(row.flags().contains(&"acknowledged") && row.flags().contains(&"told"), "{:?}", row.flags());
+    model.events(&[Event::OutageClosed(id(0), outage(1, Some(30)))], now(60));
+    assert!(!model.row("t0").unwrap().flags().contains(&"acknowledged"));
+}
+
+#[test]
+fn flapping_and_maintenance_are_flags_until_they_end() {
+    use netwatch_core::{Calendar, Maintenance, Period, Scope};
+    let mut model = model(2);
+    let flags = |model: &Model| model.row("t1").unwrap().flags();
+    assert!(!flags(&model).contains(&"flapping") && !flags(&model).contains(&"maintenance"));
+    let calendar = Calendar::new([Period::new(wall(0), wall(90))]);
+    let maintenance = Maintenance::new(Scope::default(), calendar);
+    model.events(&[Event::Flapping { target: id(1), since: Some(wall(1)) }], now(1));
+    model.events(&[Event::Maintenance { target: id(1), maintenance: Some(maintenance) }], now(2));
+    assert_eq!(model.take_news().changed, [1]);
+    assert!(flags(&model).contains(&"flapping") && flags(&model).contains(&"maintenance"));
+    assert_eq!(model.row("t1").unwrap().maintenance_until, Some(wall(90)));
+    assert_eq!(model.row("t0").unwrap().maintenance_until, None);
+    model.events(&[Event::Flapping { target: id(1), since: None }], now(80));
+    model.events(&[Event::Maintenance { target: id(1), maintenance: None }], now(90));
+    assert!(!flags(&model).contains(&"flapping") && !flags(&model).contains(&"maintenance"));
+    assert_eq!(model.row("t1").unwrap().maintenance_until, None);
+}
+
+#[test]
+fn flags_that_were_set_before_the_start_are_shown() {
+    let mut model = model(1);
+    let mut view = TargetView::pending(id(0), wall(0));
+    (view.flapping, view.maintenance) = (true, true);
+    let plan = model.plan.clone();
+    model.start(&Start::new(now(1), plan, vec![view]), now(1));
+    let row = model.row("t0").unwrap();
+    assert!(row.flags().contains(&"flapping") && row.flags().contains(&"maintenance"), "{:?}", row.flags());
+}
+
+#[test]
+fn blindness_is_news_and_a_reload_does_not_end_it() {
+    let mut model = model(1);
+    model.events(&[Event::Blind { since: Some(wall(5)) }], now(6));
+    assert!(model.take_news().paths);
+    let plan = model.plan.clone();
+    model.start(&Start::new(now(7), plan, Vec::new()), now(7));
+    assert_eq!(model.blind_since, Some(wall(5)));
+    model.events(&[Event::Blind { since: None }], now(9));
+    assert_eq!((model.blind_since, model.take_news().paths), (None, true));
+}
