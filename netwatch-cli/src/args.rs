@@ -1,11 +1,13 @@
 //! The command line: its syntax and its help, nothing else.
 
+mod operate;
 mod ping;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::operate::{Ack, Add, Maintenance, MaintenanceCommand};
 pub(crate) use self::ping::{Ping, REMEMBERED};
 
 /// Watches devices, tells people by mail when one stops answering, and shows all of them on a page.
@@ -52,6 +54,31 @@ pub(crate) enum Command {
     /// unknown; if netwatch has learned nothing new for too long; if mail does not get out or the journal cannot be
     /// written; or if netwatch does not run. 2 for usage and configuration.
     Status(Status),
+    /// Say that somebody sees to the open outage of a device: no reminders and no escalation until it ends
+    Ack(Ack),
+    /// Enter, list and end maintenances: outages that open in them are not told
+    Maintenance(Maintenance),
+    /// Say why mails about a device were sent, or were not
+    ///
+    /// It reads the ledger in the data directory, whether netwatch runs or not. Without a time it tells of the last 24
+    /// hours, or else of the last outage; with one, of the outage at that time, or else of the last before it.
+    ///
+    /// Exit status: 0 if something is recorded, 1 if nothing is or the ledger cannot be read, 2 for a device that is not
+    /// known, usage and configuration.
+    Why(Why),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The device, by name; "" for netwatch itself
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// HH:MM (the last time it was so late), "YYYY-MM-DD HH:MM" in the configuration's zone, or RFC 3339
+    #[arg(value_name = "TIME", num_args = 0..=2)]
+    pub(crate) time: Vec<String>,
+    /// What is recorded, as JSON: durations in seconds
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

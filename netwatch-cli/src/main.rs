@@ -4,7 +4,10 @@ mod args;
 mod buffers;
 mod commands;
 mod config;
+mod desk;
 mod figures;
+mod reload;
+mod renewal;
 mod table;
 mod wire;
 mod words;
@@ -23,6 +26,9 @@ fn main() -> ExitCode {
         Command::Check => commands::check::check(&common),
         Command::Ping(options) => commands::ping::ping(&options),
         Command::Status(options) => commands::status::status(&common, &options),
+        Command::Ack(options) => commands::ack::ack(&common, &options),
+        Command::Maintenance(options) => commands::maintenance::maintenance(&common, &options),
+        Command::Why(options) => commands::why::why(&common, &options),
     };
     exit.into()
 }

@@ -7,18 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netwatch_core::{
-    BuildError, DirLock, Family, FileNotifier, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError, Mono,
-    Netwatch, Notifier, OpenError, Plan, SmtpConfigError, SmtpNotifier, SqliteJournal, TextFiles, TimeZoneError, Words,
+    BuildError, DirLock, Family, FileNotifier, Handle, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError,
+    Mono, Netwatch, Notifier, OpenError, Plan, SmtpConfigError, SmtpNotifier, SqliteJournal, SqliteLedger, TextFiles,
+    TimeZoneError, Words,
 };
 use netwatch_http::Dashboard;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::buffers;
 use crate::config::{Carrier, Config};
+use crate::desk::Desk;
 use crate::figures;
+use crate::renewal::InForce;
 
 /// The name of the local socket in the data directory.
 pub(crate) const SOCKET: &str = "netwatch.sock";
+
+/// The name of the database there.
+pub(crate) const DATABASE: &str = "netwatch.db";
 
 /// Why netwatch could not start.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,10 @@ pub(crate) enum StartError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Journal(#[from] LoadError),
+    #[error(
+        "cannot start the thread that writes the ledger: {0}; let netwatch have more threads (`TasksMax`, `ulimit -u`)"
+    )]
+    Ledger(#[source] io::Error),
     #[error(transparent)]
     Icmp(#[from] OpenError),
     #[error("notifier \"{name}\": {source}")]
@@ -49,6 +59,8 @@ pub(crate) enum StartError {
 pub(crate) struct Parts {
     /// Probing, deciding and telling.
     pub(crate) netwatch: Netwatch,
+    /// What asks it for something while it runs.
+    pub(crate) handle: Handle,
     /// What the page shows.
     pub(crate) dashboard: Dashboard,
     /// Where the page is served.
@@ -59,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) socket: UnixListener,
     /// What asks the devices.
     pub(crate) engine: Arc<IcmpProbe>,
+    /// The plan, while it runs.
+    pub(crate) in_force: Arc<InForce>,
 }
 
 /// Opens everything, in the order in which it is likely to fail; what was opened is closed again if a later step
@@ -76,28 +90,56 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let unserved = |source| StartError::Page { address, source };
     let page = TcpListener::bind(address).await.map_err(unserved)?;
     let bound = page.local_addr().map_err(unserved)?;
-    let journal = SqliteJournal::open_locked(data_dir.join("netwatch.db"), lock)?;
+    let database = data_dir.join(DATABASE);
+    let journal = SqliteJournal::open_locked(&database, lock)?;
+    let ledger = SqliteLedger::new(&database).map_err(StartError::Ledger)?;
     let dashboard = Dashboard::new();
     dashboard.set_engine(figures::of(&engine));
+    let Told { plan, words, notifiers } = told(config, bound, data_dir)?;
+    let in_force = Arc::new(InForce::default());
+    let mut builder = Netwatch::builder(plan, Box::new(journal))
+        .probe("icmp", engine.clone())
+        .sink("text files", Arc::new(TextFiles::new(data_dir.to_owned())))
+        .sink("page", Arc::new(dashboard.clone()))
+        .sink("renewal", in_force.clone())
+        .sink("ledger", Arc::new(ledger))
+        .render(words);
+    for (name, notifier) in notifiers {
+        builder = builder.notifier(name, notifier);
+    }
+    let netwatch = builder.build()?;
+    let handle = netwatch.handle();
+    dashboard.set_operator(Arc::new(Desk(handle.clone())));
+    let path = data_dir.join(SOCKET);
+    let socket = local_socket(&path).map_err(|source| StartError::Socket { path, source })?;
+    Ok(Parts { netwatch, handle, dashboard, page, address: bound, socket, engine, in_force })
+}
+
+/// What is watched and who is told, in which words: all of it can be another at a reload.
+pub(crate) struct Told {
+    pub(crate) plan: Plan,
+    pub(crate) words: Arc<Words>,
+    /// One for each notifier of the plan, in its order.
+    pub(crate) notifiers: Vec<(Arc<str>, Arc<dyn Notifier>)>,
+}
+
+/// What a configuration says of that, with the page served at `bound`. Takes the targets out of it.
+///
+/// # Errors
+/// When a notifier cannot be made, or the time zone is unknown here.
+pub(crate) fn told(config: &mut Config, bound: SocketAddr, data_dir: &Path) -> Result<Told, StartError> {
     let targets = std::mem::take(&mut config.plan.targets);
     let mut plan = config.plan.clone();
     plan.targets = targets;
     plan.page_url = config.page_url(bound);
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
-    let names: Vec<Arc<str>> = plan.notifiers.iter().map(|policy| Arc::clone(&policy.name)).collect();
-    let mut builder = Netwatch::builder(plan, Box::new(journal))
-        .probe("icmp", engine.clone())
-        .sink("text files", Arc::new(TextFiles::new(data_dir.to_owned())))
-        .sink("page", Arc::new(dashboard.clone()))
-        .render(Arc::new(words));
-    for (name, carrier) in names.into_iter().zip(&config.carriers) {
-        let notifier = notifier(&name, carrier, data_dir)?;
-        builder = builder.notifier(name, notifier);
-    }
-    let netwatch = builder.build()?;
-    let path = data_dir.join(SOCKET);
-    let socket = local_socket(&path).map_err(|source| StartError::Socket { path, source })?;
-    Ok(Parts { netwatch, dashboard, page, address: bound, socket, engine })
+    let made = plan
+        .notifiers
+        .iter()
+        .zip(&config.carriers)
+        .map(|(policy, carrier)| Ok((Arc::clone(&policy.name), notifier(&policy.name, carrier, data_dir)?)));
+    let notifiers = made.collect::<Result<_, StartError>>()?;
+    Ok(Told { plan, words: Arc::new(words), notifiers })
 }
 
 /// The ICMP engine, with buffers for this plan.
@@ -107,14 +149,20 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
 fn icmp(plan: &Plan) -> Result<Arc<IcmpProbe>, OpenError> {
     let rate = plan.echoes_per_second();
     let options = IcmpOptions::default().with_planned_rate(rate).with_targets(plan.targets.len());
-    let (wanted, wanted_send) = (options.receive_buffer, options.send_buffer);
     let probe = IcmpProbe::open(options)?;
-    let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.receive_buffer(family)).min();
-    let receive = granted.and_then(|granted| buffers::advice(rate, granted, wanted));
-    let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.send_buffer(family)).min();
-    let send = granted.and_then(|granted| buffers::send_advice(plan.targets.len(), granted, wanted_send));
-    [receive, send].into_iter().flatten().for_each(|advice| tracing::warn!("{advice}"));
+    buffer_advice(&probe, plan).iter().for_each(|advice| tracing::warn!("{advice}"));
     Ok(Arc::new(probe))
+}
+
+/// What to do about the buffers that the kernel granted, if they are too small for this plan.
+pub(crate) fn buffer_advice(probe: &IcmpProbe, plan: &Plan) -> Vec<String> {
+    let rate = plan.echoes_per_second();
+    let wanted = IcmpOptions::default().with_planned_rate(rate).with_targets(plan.targets.len());
+    let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.receive_buffer(family)).min();
+    let receive = granted.and_then(|granted| buffers::advice(rate, granted, wanted.receive_buffer));
+    let granted = [Family::V4, Family::V6].into_iter().filter_map(|family| probe.send_buffer(family)).min();
+    let send = granted.and_then(|granted| buffers::send_advice(plan.targets.len(), granted, wanted.send_buffer));
+    receive.into_iter().chain(send).collect()
 }
 
 /// The monotonic clock as the probes count it.

@@ -1,5 +1,7 @@
 //! What the program says to people, in their language.
 
+pub(crate) mod why;
+
 use netwatch_core::{Locale, Status};
 
 /// Spanish and English for the same thing.
@@ -30,6 +32,16 @@ words! {
         "write your own to ./netwatch.toml or /etc/netwatch/netwatch.toml, or name it with --config";
     through: "por", "through";
     to: "a", "to";
+    seen_to_by: "lo atiende", "seen to by";
+    maintenance: "Mantenimiento", "Maintenance";
+    until: "hasta", "until";
+    ended: "terminado", "ended";
+    no_maintenance: "No hay ningún mantenimiento cargado.", "No maintenance has been entered.";
+    from: "desde", "from";
+    reason: "motivo", "reason";
+    by: "por", "by";
+    group: "grupo", "group";
+    everything: "todos", "all";
     stopped: "netwatch se detuvo; todo está guardado.", "netwatch has stopped; everything is saved.";
     state: "ESTADO", "STATUS";
     name: "NOMBRE", "NAME";
@@ -60,11 +72,17 @@ words! {
     no_mail: "sin correo desde", "no mail since";
     one_waiting: "aviso esperando", "line waiting";
     many_waiting: "avisos esperando", "lines waiting";
+    blind: "netwatch está a ciegas desde", "netwatch has been blind since";
     no_journal: "no se puede guardar nada desde", "nothing can be saved since";
     rtt_error: "error propio del ping", "the ping's own error";
     rtt_error_of_99: "en 99 de cada 100 no más de", "in 99 of 100 no more than";
     never: "nunca", "never";
     never_answered: "nunca respondió", "never answered";
+    outage: "corte", "outage";
+    no_outage: "fuera de un corte", "outside an outage";
+    conclusion: "Conclusión", "Conclusion";
+    no_decision: "no consta ninguna decisión sobre un correo", "no decision about a mail is recorded";
+    nothing_recorded: "no hay nada anotado sobre", "nothing is recorded about";
 }
 
 /// The language of the terminal, for commands that read no configuration: Spanish or else English.
@@ -113,10 +131,16 @@ pub(crate) fn loss_cause(code: &str, locale: Locale) -> Option<&'static str> {
     find(&LOSSES, code, locale)
 }
 
+/// What a flag of a target says beside its status; `None` for one that says nothing new to a person.
+pub(crate) fn flag(code: &str, locale: Locale) -> Option<&'static str> {
+    find(&FLAGS, code, locale)
+}
+
 /// A code, and what it means in Spanish and in English.
 type Meaning = (&'static str, &'static str, &'static str);
 
-const CAUSES: [Meaning; 19] = [
+const CAUSES: [Meaning; 20] = [
+    ("blind", "netwatch quedó sin red", "netwatch was cut off from the network"),
     ("paused", "en pausa", "paused"),
     ("starting", "recién iniciado", "just started"),
     ("unresolved", "el nombre no tiene dirección", "the name has no address"),
@@ -158,6 +182,12 @@ const CAUSES: [Meaning; 19] = [
     ("probe_failed", "la sonda no pudo saberlo", "the probe could not tell"),
 ];
 
+const FLAGS: [Meaning; 3] = [
+    ("flapping", "inestable", "flapping"),
+    ("maintenance", "en mantenimiento", "in maintenance"),
+    ("acknowledged", "atendido", "acknowledged"),
+];
+
 const LOSSES: [Meaning; 7] = [
     ("no_reply", "nada llegó a tiempo", "nothing came in time"),
     ("net_unreachable", "un router no llega a la red", "a router cannot reach the network"),
@@ -182,6 +212,7 @@ mod tests {
     #[test]
     fn every_cause_and_every_loss_has_words() {
         let causes = [
+            Cause::Blind,
             Cause::Paused,
             Cause::Starting,
             Cause::Unresolved,

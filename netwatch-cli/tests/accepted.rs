@@ -48,7 +48,7 @@ fn everything_that_this_version_knows_is_accepted_together() {
     write(
         dir.path(),
         "devices.csv",
-        "\u{feff}name;address;family;group;tags;customers;paused;warn_loss\r\nolt-9;olt-9.example.net;6;OLT;norte;12;true;20%\r\n",
+        "\u{feff}name;address;family;group;tags;customers;paused;warn_loss;parents;critical\r\nolt-9;olt-9.example.net;6;OLT;norte;12;true;20%;\"core-1;core-2\";true\r\n",
     );
     let password = write(dir.path(), "password", "hunter2\n");
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -72,7 +72,17 @@ fn everything_that_this_version_knows_is_accepted_together() {
         [[group]]
         name = "OLT"
         interval = "1m"
+        tolerance = "2m"
         router_rate = 2
+        parents = ["core-1"]
+        tags = ["sur"]
+        critical = false
+        [[target]]
+        name = "core-1"
+        address = "192.0.2.1"
+        [[target]]
+        name = "core-2"
+        address = "192.0.2.2"
         [[target]]
         name = "olt-1"
         address = "fe80::1%eth0"
@@ -81,8 +91,8 @@ fn everything_that_this_version_knows_is_accepted_together() {
         customers = 480
         note = "llave en portería; ANDE 021 160"
         paused = false
-        critical = false
-        parents = []
+        critical = true
+        parents = ["core-1", "core-2"]
         probes = []
         probe = "icmp"
         [[targets_from]]
@@ -100,7 +110,14 @@ fn everything_that_this_version_knows_is_accepted_together() {
         group_wait = "10s"
         group_interval = "2m"
         min_interval = "1d"
-        summary = ""
+        hours = "22:00-07:00"
+        reminder = "6h"
+        summary = "07:00"
+        groups = ["OLT"]
+        targets = ["core-1", "olt-9"]
+        tags = ["norte", "sur"]
+        escalate_to = "files"
+        escalate_after = "45m"
         budget = "target"
         recovery = true
         attempt_timeout = "30s"
@@ -110,17 +127,81 @@ fn everything_that_this_version_knows_is_accepted_together() {
         [http]
         listen = "[::1]:8080"
         allow_insecure = false
+        [[maintenance]]
+        group = "OLT"
+        weekly = "sat,sun 23:00-04:00"
+        reason = "actualización"
+        [[maintenance]]
+        targets = ["olt-9"]
+        tags = ["norte"]
+        daily = "02:00-04:00"
+        [[maintenance]]
+        tags = ["sur"]
+        from = "2026-12-01T02:00:00-03:00"
+        to = 2026-12-01T09:00:00Z
         [self]
-        witnesses = []
+        witnesses = ["192.0.2.254", "core-1", "ns.example.net"]
         "#,
     );
     let (code, said, warned) = check(&file, &[]);
     assert_eq!((code, warned.as_str()), (Some(0), ""), "{said}");
-    assert!(said.contains("2 targets, 1 group, 2 notifiers"), "{said}");
+    assert!(said.contains("4 targets, 1 group, 2 notifiers"), "{said}");
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (code, _, warned) = check(&file, &[]);
     assert_eq!(code, Some(0));
     assert!(warned.contains("others can read the password file") && !warned.contains("hunter2"), "{warned}");
+}
+
+#[test]
+fn the_whole_example_of_the_product_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "devices.csv", "name,address,group,parents,tags,critical\ncore-1,10.0.0.1,,,,true\n");
+    let text = r#"
+        locale = "es"
+        time_zone = "America/Asuncion"
+        data_dir = "/var/lib/netwatch"
+        [defaults]
+        interval = "10s"
+        [[group]]
+        name = "DSLAM"
+        tolerance = "2m"
+        router_rate = 50
+        [[target]]
+        name = "dslam-centro"
+        address = "192.168.10.2"
+        group = "DSLAM"
+        parents = ["core-1"]
+        tags = ["centro"]
+        customers = 480
+        note = "llave en portería; ANDE 021 160"
+        critical = false
+        paused = false
+        probe = "icmp"
+        [[targets_from]]
+        file = "devices.csv"
+        [[notifier]]
+        name = "noc"
+        kind = "smtp"
+        server = "smtp.gmail.com"
+        port = 587
+        security = "starttls"
+        username = "noc@example.net"
+        password_env = "SMTP_PASSWORD"
+        from = "netwatch <noc@example.net>"
+        to = ["turno@example.net"]
+        min_interval = "1h"
+        [[maintenance]]
+        group = "DSLAM"
+        weekly = "sun 02:00-04:00"
+        [self]
+        witnesses = ["gateway"]
+        [http]
+        listen = "127.0.0.1:8080"
+        "#;
+    let (code, said, warned) = check(&write(dir.path(), "netwatch.toml", text), &[("SMTP_PASSWORD", "hunter2")]);
+    assert_eq!(code, Some(0), "{warned}");
+    assert!(said.contains("2 targets, 1 group, 1 notifier"), "{said}");
+    assert!(warned.is_empty() || warned.contains("this machine has no default gateway"), "{warned}");
 }
 
 #[test]
@@ -131,4 +212,108 @@ fn two_targets_at_one_address_are_worth_a_warning() {
     let (code, _, warned) = check(&write(dir.path(), "netwatch.toml", text), &[]);
     assert_eq!(code, Some(0));
     assert!(warned.contains("\"a\" and \"b\" have the same address"), "{warned}");
+}
+
+#[test]
+fn the_setup_of_a_provider_is_accepted() {
+    let isp = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/isp.toml");
+    let password = [("SMTP_PASSWORD", "hunter2")];
+    let (code, said, warned) = check(&isp, &password);
+    assert_eq!(code, Some(0), "{warned}");
+    // A machine without a default gateway is told that this witness is missing.
+    assert!(warned.is_empty() || warned.contains("this machine has no default gateway"), "{warned}");
+    assert!(said.contains("is fine"), "{said}");
+}
+
+/// What `check` warns of in this configuration, which it accepts.
+fn doubts(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said, warned) = check(&write(dir.path(), "netwatch.toml", text), &[]);
+    assert_eq!(code, Some(0), "{warned}");
+    assert_eq!(said.contains("warning"), !warned.is_empty(), "{said}");
+    warned.replace(&format!("{}/", dir.path().display()), "")
+}
+
+#[test]
+fn what_works_but_is_hardly_meant_is_shown_where_it_can_be_changed() {
+    let warned = doubts(
+        r#"
+        [[group]]
+        name = "OLT"
+        parents = ["slow"]
+        [[target]]
+        name = "slow"
+        address = "192.0.2.1"
+        interval = "5m"
+        [[target]]
+        name = "olt-1"
+        address = "192.0.2.2"
+        group = "OLT"
+        tolerance = "5m"
+        [[target]]
+        name = "olt-2"
+        address = "192.0.2.3"
+        group = "OLT"
+        [[target]]
+        name = "mail"
+        address = "192.0.2.25"
+        parents = ["olt-1", "olt-2"]
+        tolerance = "5s"
+        [[target]]
+        name = "far"
+        address = "198.51.100.1"
+        warn_rtt = "3s"
+        [[notifier]]
+        name = "noc"
+        kind = "smtp"
+        server = "192.0.2.25"
+        from = "noc@example.net"
+        to = ["turno@example.net"]
+        [[notifier]]
+        name = "files"
+        kind = "file"
+        escalate_after = "1h"
+        "#,
+    );
+    insta::assert_snapshot!(warned);
+}
+
+#[test]
+fn what_is_as_it_should_be_raises_no_doubt() {
+    let text = r#"
+        [[group]]
+        name = "OLT"
+        parents = ["agg-1", "agg-2"]
+        [[target]]
+        name = "agg-1"
+        address = "192.0.2.1"
+        group = "OLT"
+        [[target]]
+        name = "agg-2"
+        address = "192.0.2.2"
+        group = "OLT"
+        [[target]]
+        name = "olt-1"
+        address = "192.0.2.3"
+        group = "OLT"
+        [[target]]
+        name = "alone"
+        address = "192.0.2.4"
+        group = "OLT"
+        parents = []
+        [[target]]
+        name = "mail"
+        address = "192.0.2.25"
+        [[notifier]]
+        name = "noc"
+        kind = "smtp"
+        server = "192.0.2.25"
+        from = "noc@example.net"
+        to = ["turno@example.net"]
+        escalate_to = "files"
+        [[notifier]]
+        name = "files"
+        kind = "file"
+        "#;
+    assert_eq!(doubts(text), "");
 }

@@ -99,13 +99,80 @@ fn it_starts_answers_and_stops_when_told() {
     assert_eq!(second.status.code(), Some(1));
     assert!(text(&second.stderr).contains("another netwatch"), "{}", text(&second.stderr));
 
-    daemon.signal("HUP");
     daemon.signal("TERM");
     let (said, code, took) = daemon.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(took < Duration::from_secs(2), "it took {took:?} to stop");
     assert!(said.contains("http://127.0.0.1:8080/") && said.contains("todo está guardado"), "{said}");
     assert!(!socket.exists(), "the socket goes with the daemon");
+}
+
+/// Runs `arguments` beside a daemon; its exit status, and all that it wrote.
+fn tell(dir: &Path, arguments: &str) -> (Option<i32>, String) {
+    let output = ask(dir, &format!("{arguments} --data-dir data"));
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn a_hangup_has_the_configuration_read_again_and_a_bad_one_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("netwatch.toml");
+    std::fs::write(&file, CONFIG).unwrap();
+    let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    until("both answer", || tell(dir.path(), "status").1.contains("2 equipos: 2 OK"));
+
+    let errors = || std::fs::read_to_string(dir.path().join("data/error_log.txt")).unwrap_or_default();
+    std::fs::write(&file, format!("{CONFIG}adress = \"127.0.0.1\"\nintervall = \"1s\"\n")).unwrap();
+    daemon.signal("HUP");
+    until("the bad one is told of", || errors().contains("\tconfig\t"));
+    let line = errors().lines().find(|line| line.contains("\tconfig\t")).unwrap().to_owned();
+    assert!(line.contains("the old one stays in force"), "{line}");
+    assert!(line.contains("adress") && line.contains("intervall") && line.contains("netwatch.toml:"), "{line}");
+    std::fs::write(&file, format!("{CONFIG}note = \"changed\"\n[http]\nlisten = \"127.0.0.1:8081\"\n")).unwrap();
+    assert!(tell(dir.path(), "status").1.contains("2 equipos"));
+    daemon.signal("HUP");
+    until("what cannot change is told of", || errors().contains("127.0.0.1:8081"));
+    until("both answer again", || tell(dir.path(), "status").1.contains("2 equipos: 2 OK"));
+    let third = "[[target]]\nname = \"a third\"\naddress = \"127.0.0.3\"\n";
+    std::fs::write(&file, format!("{CONFIG}{third}")).unwrap();
+    daemon.signal("HUP");
+    until("the third answers too", || tell(dir.path(), "status").1.contains("3 equipos: 3 OK"));
+    daemon.signal("TERM");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("is in force") && said.contains("intervall"), "{said}");
+}
+
+#[test]
+fn technicians_are_told_why_something_cannot_be_done() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("netwatch.toml"), CONFIG).unwrap();
+    let nobody_runs = tell(dir.path(), "ack this --by ana");
+    assert!(nobody_runs.0 == Some(1) && nobody_runs.1.contains("does not seem to run"), "{nobody_runs:?}");
+    let _daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    until("both answer", || tell(dir.path(), "status").1.contains("2 equipos: 2 OK"));
+    for (arguments, code, says) in [
+        ("ack 'this too' --by ana", 1, "no open outage"),
+        ("ack 'that?/%' --by ana", 1, "no target has that name"),
+        ("ack this", 2, "--by"),
+        ("maintenance add --target nobody --for 1h --reason x --by ana", 1, "no target has the name"),
+        ("maintenance add --group DSLAM --for 1h --reason x --by ana", 1, "no group has the name"),
+        ("maintenance add --target this --until 2020-01-01T00:00:00Z --reason x --by ana", 1, "`to` must be later"),
+        ("maintenance add --target this --until soon --reason x --by ana", 2, "not a time"),
+        ("maintenance add --target this --for 1h --by ana", 2, "--reason"),
+        ("maintenance end 4711", 1, "4711"),
+        ("maintenance list", 0, "No hay ningún mantenimiento"),
+    ] {
+        let (ended, said) = tell(dir.path(), arguments);
+        assert!(ended == Some(code) && said.contains(says), "{arguments}: {ended:?} {said}");
+    }
+    let (_, entered) = tell(dir.path(), "maintenance add --target 'this too' --for 1h --reason fibra --by ana --json");
+    let entered: serde_json::Value = serde_json::from_str(entered.trim()).unwrap();
+    let id = entered["id"].as_u64().unwrap();
+    let (_, listed) = tell(dir.path(), "maintenance list");
+    assert!(listed.contains("this too") && listed.contains("fibra") && listed.contains("ana"), "{listed}");
+    assert_eq!(tell(dir.path(), &format!("maintenance end {id}")).0, Some(0));
+    assert!(tell(dir.path(), "maintenance list").1.contains("No hay ningún mantenimiento"));
 }
 
 #[test]

@@ -50,7 +50,10 @@ macro_rules! refused {
     };
 }
 
-refused! { syntax unknown_keys durations does_not_fit addresses names figures mail not_yet bulk router_rate }
+refused! {
+    syntax unknown_keys durations does_not_fit addresses names figures mail not_yet bulk router_rate parents
+    maintenance telling
+}
 
 #[test]
 fn a_password_in_the_file_is_not_shown() {
@@ -125,11 +128,39 @@ fn a_directory_or_an_endless_file_is_said_to_be_one() {
 #[test]
 fn a_column_of_a_later_version_is_told_of_once_and_only_if_it_asks_for_something() {
     let from = b"[[targets_from]]\nfile = \"devices.csv\"\n";
-    let (code, said) = check(from, b"name,address,critical,parents\na,10.0.0.1,false,\nb,10.0.0.2,FALSE,\n");
+    let (code, said) = check(from, b"name,address,tags,probes\na,10.0.0.1,,\nb,10.0.0.2,,\n");
     assert_eq!((code, said.as_str()), (Some(0), ""));
-    let (code, said) = check(from, b"name,address,critical,parents\na,10.0.0.1,true,\nb,10.0.0.2,true,\n");
+    let (code, said) = check(from, b"name,address,tags,probes\na,10.0.0.1,,tcp\nb,10.0.0.2,,tcp\n");
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("devices.csv:1:14") && said.contains("has 1 error;"), "{said}");
+    assert!(said.contains("devices.csv:1:19") && said.contains("has 1 error;"), "{said}");
+}
+
+#[test]
+fn a_name_that_may_stand_in_a_lost_row_is_not_called_unknown() {
+    let toml = "[[target]]\nname = \"a\"\naddress = \"10.0.0.1\"\nparents = [\"b\"]\n[[targets_from]]\nfile = \"devices.csv\"\n";
+    let (code, said) = check(toml.as_bytes(), b"name,address\nb,10.0.0.2,10.0.0.3\n");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("this line has 3 cells") && said.contains("has 1 error;"), "{said}");
+    let (_, said) = check(toml.as_bytes(), b"name,address\nc,10.0.0.2\n");
+    assert!(said.contains("there is no target \"b\"") && said.contains("has 1 error;"), "{said}");
+}
+
+#[test]
+fn a_hundred_thousand_targets_behind_each_other_are_refused_if_the_last_is_behind_the_first() {
+    let from = b"[[targets_from]]\nfile = \"devices.csv\"\n";
+    let row = |number: u32, parent: u32| {
+        format!("t{number},10.{}.{}.{},t{parent}\n", number >> 16, (number >> 8) & 255, number & 255)
+    };
+    let chain: String = (1..100_000).map(|number| row(number, number - 1)).collect();
+    let (code, said) = check(from, format!("name,address,parents\nt0,10.0.0.0,\n{chain}").as_bytes());
+    assert_eq!((code, said.contains("error") || said.contains("warning")), (Some(0), false), "{said}");
+    let (code, said) = check(from, format!("name,address,parents\n{}{chain}", row(0, 99_999)).as_bytes());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("\"t0\" is reached through itself: t0 -> t99999 -> ") && said.contains(" more) -> t0"),
+        "{said}"
+    );
+    assert!(said.contains("devices.csv:2:") && said.contains("has 1 error;"), "{said}");
 }
 
 #[test]

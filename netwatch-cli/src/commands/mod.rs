@@ -1,15 +1,21 @@
 //! One file a command. Each says what it has to say and returns how the program is to end.
 
+pub(crate) mod ack;
+mod ask;
 pub(crate) mod check;
+pub(crate) mod maintenance;
 pub(crate) mod ping;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod why;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::args::Common;
 use crate::config::{self, Config, Purpose};
+use crate::wire::SOCKET;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +56,17 @@ pub(crate) fn configured(common: &Common, purpose: Purpose) -> Result<(Config, u
         return Err(Exit::Usage);
     }
     Ok((loaded.config, loaded.problems.warnings()))
+}
+
+/// The configuration, and the socket of the daemon that runs by it; or how the program ends because nobody can tell.
+/// Whatever is wrong has been said.
+pub(crate) fn daemon(common: &Common) -> Result<(Config, PathBuf), Exit> {
+    let (config, _) = configured(common, Purpose::Look)?;
+    let Some(dir) = config::data_dir(common.data_dir.as_deref(), &config) else {
+        complain("error: no data directory is known\n  = help: name it with --data-dir, or set `data_dir`");
+        return Err(Exit::Usage);
+    };
+    Ok((config, dir.join(SOCKET)))
 }
 
 /// Writes to standard error; where that is gone, nobody can be told.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use netwatch_core::RunError;
 use netwatch_http::{ServeError, serve_tcp, serve_unix};
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::{Exit, complain, configured, say};
 use crate::args::Common;
 use crate::config::{self, Carrier, Config, Purpose};
+use crate::reload::{Present, Reloader};
 use crate::wire::{self, Parts, StartError};
 use crate::words;
 
@@ -34,7 +35,7 @@ enum Failure {
 /// How often the engine is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT; a second one ends it at once.
+/// Runs until SIGTERM or SIGINT; a second one ends it at once. SIGHUP has the configuration read again.
 pub(crate) fn run(common: &Common) -> Exit {
     let (mut config, _) = match configured(common, Purpose::Run) {
         Ok(read) => read,
@@ -45,7 +46,7 @@ pub(crate) fn run(common: &Common) -> Exit {
         return Exit::Usage;
     };
     log_to_stderr(common);
-    match serve(&mut config, &data_dir) {
+    match serve(&mut config, &data_dir, common) {
         Ok(()) => {
             say(words::stopped(config.plan.locale));
             Exit::Fine
@@ -57,23 +58,34 @@ pub(crate) fn run(common: &Common) -> Exit {
     }
 }
 
-fn serve(config: &mut Config, data_dir: &Path) -> Result<(), Failure> {
+fn serve(config: &mut Config, data_dir: &Path, common: &Common) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
-    let ended = runtime.block_on(watch_until_told(config, data_dir));
+    let ended = runtime.block_on(watch_until_told(config, data_dir, common));
     // A lookup that hangs in the C library must not keep the process.
     runtime.shutdown_background();
     ended
 }
 
-async fn watch_until_told(config: &mut Config, data_dir: &Path) -> Result<(), Failure> {
+async fn watch_until_told(config: &mut Config, data_dir: &Path, common: &Common) -> Result<(), Failure> {
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
-    let targets = config.plan.targets.len();
-    let Parts { netwatch, dashboard, page, address, socket, engine } = wire::start(config, data_dir).await?;
+    let (targets, made) = (config.plan.targets.len(), SystemTime::now().into());
+    let Parts { netwatch, handle, dashboard, page, address, socket, engine, in_force } =
+        wire::start(config, data_dir).await?;
     say(&banner(config, targets, address, data_dir));
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(keep_on(hangup));
+    let reloader = Reloader {
+        handle,
+        asked: (common.config.clone(), common.data_dir.clone()),
+        data_dir: data_dir.to_owned(),
+        listen: (config.listen, address),
+        engine: engine.clone(),
+        in_force,
+    };
+    // Its targets were taken out of it: what is left is small, and is what new calendars are made from.
+    let present = Present { config: config.clone(), made };
+    tokio::spawn(reloader.obey(hangup, present));
     tokio::spawn(obey(terminate, interrupt, stop.clone()));
     let watched = engine.clone();
     tokio::spawn(end_with(move || watched.is_alive(), stop));
@@ -109,13 +121,6 @@ async fn obey(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<
     let _ = stop.send(true);
     either(&mut terminate, &mut interrupt).await;
     std::process::exit(1);
-}
-
-/// Whoever sends SIGHUP wants the configuration read again, not the watching to end.
-async fn keep_on(mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        tracing::warn!("SIGHUP does not reload the configuration in this version: restart netwatch to read it again");
-    }
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

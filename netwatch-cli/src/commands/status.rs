@@ -1,7 +1,5 @@
 //! `netwatch status`: how everything stands, asked of the running daemon over its local socket.
 
-mod ask;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,9 +9,8 @@ use netwatch_core::{Locale, Status};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Exit, colours, complain, configured, say};
+use super::{Exit, ask, colours, complain, daemon, say};
 use crate::args;
-use crate::config::{self, Purpose};
 use crate::table::{self, Cell};
 use crate::words;
 
@@ -45,6 +42,7 @@ struct Health {
     mail: Vec<MailDto>,
     #[serde(default)]
     journal: JournalDto,
+    blind_since: Option<String>,
     icmp: Option<IcmpDto>,
 }
 
@@ -91,15 +89,10 @@ impl TargetDto {
 
 /// Asks, shows, and tells by its end whether something is wrong: with a device, or with netwatch itself.
 pub(crate) fn status(common: &args::Common, options: &args::Status) -> Exit {
-    let (config, _) = match configured(common, Purpose::Look) {
-        Ok(read) => read,
+    let (config, socket) = match daemon(common) {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
-    let Some(dir) = config::data_dir(common.data_dir.as_deref(), &config) else {
-        complain("error: no data directory is known\n  = help: name it with --data-dir, or set `data_dir`");
-        return Exit::Usage;
-    };
-    let socket = dir.join("netwatch.sock");
     let answers = question::<Answer>(&socket, "/api/v1/targets")
         .and_then(|(answer, body)| Ok((answer, body, question::<Health>(&socket, ask::HEALTH)?.0)));
     let (answer, body, health) = match answers {
@@ -121,8 +114,7 @@ pub(crate) fn status(common: &args::Common, options: &args::Status) -> Exit {
 
 /// What the daemon answers, and the text of it; or the complaint that it does not.
 fn question<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<(T, String), String> {
-    let body = ask::ask_blocking(socket, path)
-        .map_err(|error| format!("error: {error}\n  = help: {}", ask::remedy(&error)))?;
+    let body = ask::ask_blocking(socket, path).map_err(|error| ask::complaint(&error))?;
     let answer = serde_json::from_slice(&body).map_err(|error| {
         format!("error: netwatch's answer is not understood: {error}\n  = help: is the daemon of another version?")
     })?;
@@ -134,6 +126,7 @@ fn is_wrong(answer: &Answer, health: &Health) -> bool {
         || answer.targets.iter().any(TargetDto::is_wrong)
         || health.mail.iter().any(|path| path.failing_since.is_some())
         || health.journal.failing_since.is_some()
+        || health.blind_since.is_some()
 }
 
 /// The table, what needs a person first, a line of counts, and what is wrong with netwatch itself.
@@ -194,7 +187,9 @@ fn troubles(health: &Health, locale: Locale, zone: &TimeZone, now: Timestamp) ->
         let line = format!("{} {}", words::no_journal(locale), clock(since, zone, now));
         with(line, &[health.journal.error.as_deref()])
     });
-    mail.chain(journal).collect()
+    let blind = health.blind_since.as_deref();
+    let blind = blind.map(|since| format!("{} {}", words::blind(locale), clock(since, zone, now)));
+    blind.into_iter().chain(mail).chain(journal).collect()
 }
 
 fn row(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> Vec<Cell> {
@@ -204,6 +199,9 @@ fn row(target: &TargetDto, locale: Locale, zone: &TimeZone, now: Timestamp) -> V
     let mut since = since(target, locale, zone, now);
     if let Some(cause) = &target.cause {
         let shown = words::cause(cause, locale).map_or_else(|| words::printable(cause), str::to_owned);
+        since.push_str(&format!("  {shown}"));
+    }
+    for shown in target.flags.iter().filter_map(|flag| words::flag(flag, locale)) {
         since.push_str(&format!("  {shown}"));
     }
     vec![
@@ -286,6 +284,24 @@ mod tests {
     }
 
     #[test]
+    fn blindness_and_what_a_flag_says_are_shown_in_words() {
+        let target = answer(
+            r#"{"name":"a","address":"192.0.2.1","status":"down",
+                "flags":["due","flapping","maintenance","acknowledged","of another version"]}"#,
+        );
+        let health: Health = serde_json::from_str(r#"{"blind_since":"1970-01-01T00:00:00Z"}"#).unwrap();
+        let shown = |locale| show(&target, &health, locale, &TimeZone::UTC, Timestamp::UNIX_EPOCH, false);
+        for (locale, flags, blind) in [
+            (Locale::Es, "  inestable  en mantenimiento  atendido\n", "\nnetwatch está a ciegas desde 00:00\n"),
+            (Locale::En, "  flapping  in maintenance  acknowledged\n", "\nnetwatch has been blind since 00:00\n"),
+        ] {
+            let shown = shown(locale);
+            assert!(shown.contains(flags) && shown.contains(blind), "{shown}");
+            assert!(!shown.contains("another version"), "{shown}");
+        }
+    }
+
+    #[test]
     fn whatever_needs_a_person_is_wrong_and_nothing_else() {
         let target = |status: &str, flags: &str| {
             answer(&format!(r#"{{"name":"a","address":"192.0.2.1","status":"{status}","flags":[{flags}]}}"#))
@@ -300,6 +316,7 @@ mod tests {
             for unwell in [
                 r#"{"mail":[{"notifier":"a","failing_since":"x"}]}"#,
                 r#"{"mail":[],"journal":{"failing_since":"x","error":null}}"#,
+                r#"{"blind_since":"x"}"#,
             ] {
                 assert!(is_wrong(&answer, &serde_json::from_str(unwell).unwrap()), "{unwell}");
             }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netwatch_core::{Gateway, Host, NotifierPolicy, Plan, Target};
 
+use super::calendar::Calendars;
 use super::{Carrier, Config};
 
 /// What is known of this machine.
@@ -41,7 +42,8 @@ pub(crate) fn config(machine: &ThisMachine) -> Config {
     }
     let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
     let plan = Plan::new(targets).with_notifier(NotifierPolicy::new("file"));
-    Config { plan, path: None, data_dir: None, time_zone: None, carriers: vec![Carrier::File { from: None }], listen }
+    let carriers = vec![Carrier::File { from: None }];
+    Config { plan, calendars: Calendars::default(), path: None, data_dir: None, time_zone: None, carriers, listen }
 }
 
 #[cfg(test)]

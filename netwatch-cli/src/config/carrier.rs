@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use netwatch_core::{NotifierPolicy, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
 
+use super::names::Known;
 use super::notifier::{Kind, RawNotifier, RawSmtp};
 use super::problem::{At, Problems};
 use super::resolve::Surroundings;
@@ -12,6 +13,7 @@ use super::{Carrier, Purpose, secret};
 /// The policy, and the carrier if it can be made.
 pub(crate) fn resolve(
     raw: &RawNotifier,
+    known: &Known<'_>,
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> (NotifierPolicy, Option<Carrier>) {
@@ -23,9 +25,14 @@ pub(crate) fn resolve(
     policy.min_interval = raw.min_interval.unwrap_or(policy.min_interval);
     policy.budget = raw.budget.unwrap_or(policy.budget);
     policy.recovery = raw.recovery.unwrap_or(policy.recovery);
+    policy.reminder = raw.reminder;
+    policy.scope = raw.scope.resolve(known, problems);
+    policy.escalate_to = raw.escalate_to.as_ref().map(|to| to.value.as_str().into());
+    policy.escalate_after = raw.escalate_after.as_ref().map_or(policy.escalate_after, |after| after.value);
     let carrier = match raw.kind {
-        Kind::File => Some(Carrier::File { from: raw.from.as_ref().map(|from| from.value.clone()) }),
-        Kind::Smtp => resolve_smtp(raw, &policy, around, problems).map(|smtp| Carrier::Smtp(Box::new(smtp))),
+        None => None,
+        Some(Kind::File) => Some(Carrier::File { from: raw.from.as_ref().map(|from| from.value.clone()) }),
+        Some(Kind::Smtp) => resolve_smtp(raw, &policy, around, problems).map(|smtp| Carrier::Smtp(Box::new(smtp))),
     };
     (policy, carrier)
 }

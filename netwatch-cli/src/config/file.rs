@@ -8,19 +8,34 @@ use std::sync::LazyLock;
 use netwatch_core::{Family, Locale};
 use toml::de::DeTable;
 
+use super::maintenance::RawMaintenance;
 use super::notifier::RawNotifier;
+use super::parents::RawParents;
 use super::problem::{At, Place, Problems};
 use super::section::{Section, Value};
 use super::settings::{self, RawSettings};
 
-const TOP: [&str; 8] = ["locale", "time_zone", "data_dir", "defaults", "group", "target", "targets_from", "notifier"];
-const TOP_LATER: [&str; 3] = ["maintenance", "self", "history"];
-const TARGET: [&str; 9] = ["name", "address", "family", "group", "tags", "customers", "note", "paused", "probe"];
+const TOP: [&str; 11] = [
+    "locale",
+    "time_zone",
+    "data_dir",
+    "defaults",
+    "group",
+    "target",
+    "targets_from",
+    "notifier",
+    "maintenance",
+    "self",
+    "http",
+];
+const TOP_LATER: [&str; 1] = ["history"];
+const TARGET: [&str; 11] =
+    ["name", "address", "family", "group", "parents", "tags", "customers", "note", "critical", "paused", "probe"];
 /// The keys that a target may have.
 pub(crate) static TARGET_KEYS: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| TARGET.into_iter().chain(settings::KEYS).collect());
 /// Keys of a target of which this version knows only the name.
-pub(crate) const TARGET_LATER: [&str; 3] = ["parents", "critical", "probes"];
+pub(crate) const TARGET_LATER: [&str; 1] = ["probes"];
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -33,7 +48,16 @@ pub(crate) struct RawConfig {
     pub(crate) targets: Vec<RawTarget>,
     pub(crate) targets_from: Vec<At<PathBuf>>,
     pub(crate) notifiers: Vec<RawNotifier>,
+    pub(crate) maintenance: Vec<RawMaintenance>,
+    pub(crate) witnesses: Vec<At<String>>,
     pub(crate) listen: Option<At<String>>,
+}
+
+impl RawConfig {
+    /// The groups of the plan, in its order.
+    pub(crate) fn named_groups(&self) -> impl Iterator<Item = &RawGroup> {
+        self.groups.iter().filter(|group| group.name.is_some())
+    }
 }
 
 /// One `[[group]]`.
@@ -42,6 +66,9 @@ pub(crate) struct RawGroup {
     /// Absent if it is missing or wrong, which has been said.
     pub(crate) name: Option<At<String>>,
     pub(crate) router_rate: Option<At<NonZeroU32>>,
+    pub(crate) parents: Option<RawParents>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) critical: Option<bool>,
     pub(crate) settings: RawSettings,
 }
 
@@ -54,9 +81,12 @@ pub(crate) struct RawTarget {
     pub(crate) address: Option<At<String>>,
     pub(crate) family: Option<At<Family>>,
     pub(crate) group: Option<At<String>>,
+    /// Absent if the group decides; an empty list stands for none.
+    pub(crate) parents: Option<RawParents>,
     pub(crate) tags: Vec<String>,
     pub(crate) customers: Option<u32>,
     pub(crate) note: Option<String>,
+    pub(crate) critical: Option<bool>,
     pub(crate) paused: bool,
     pub(crate) settings: RawSettings,
 }
@@ -100,13 +130,13 @@ pub(crate) fn read_target(mut section: Section, place: Place, problems: &mut Pro
             found.map(|(_, family)| At::new(*family, said.place))
         }),
         group: section.words("group", problems),
-        tags: section
-            .list("tags", problems)
-            .map_or_else(Vec::new, |tags| tags.value.into_iter().map(|tag| tag.value).collect()),
+        parents: section.list("parents", problems),
+        tags: read_tags(&mut section, problems),
         customers: section
             .integer("customers", 0, i64::from(u32::MAX), problems)
             .and_then(|customers| u32::try_from(customers.value).ok()),
         note: section.text("note", problems).map(|note| note.value),
+        critical: section.boolean("critical", problems).map(|critical| critical.value),
         paused: section.boolean("paused", problems).is_some_and(|paused| paused.value),
         settings: RawSettings::read(&mut section, problems),
     };
@@ -159,14 +189,20 @@ fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
         section.finish(&["file"], &[], problems);
     }
     for notifier in top.tables("notifier", "`[[notifier]]`", problems) {
-        raw.notifiers.extend(RawNotifier::read(notifier, problems));
+        raw.notifiers.push(RawNotifier::read(notifier, problems));
+    }
+    for maintenance in top.tables("maintenance", "`[[maintenance]]`", problems) {
+        raw.maintenance.push(RawMaintenance::read(maintenance, problems));
+    }
+    if let Some(mut own) = top.table("self", "`[self]`", problems) {
+        raw.witnesses = own.list("witnesses", problems).map_or_else(Vec::new, |all| all.value);
+        own.finish(&["witnesses"], &["heartbeat_url"], problems);
     }
     if let Some(mut http) = top.table("http", "`[http]`", problems) {
         raw.listen = http.words("listen", problems);
         http.finish(&["listen"], &["users_file", "tls", "allow_insecure"], problems);
     }
-    let known: Vec<&str> = TOP.into_iter().chain(["http"]).collect();
-    top.finish(&known, &TOP_LATER, problems);
+    top.finish(&TOP, &TOP_LATER, problems);
     raw
 }
 
@@ -177,10 +213,19 @@ fn read_group(group: At<Section>, problems: &mut Problems) -> RawGroup {
         let value = u32::try_from(rate.value).ok().and_then(NonZeroU32::new)?;
         Some(At::new(value, rate.place))
     });
+    let parents = section.list("parents", problems);
+    let tags = read_tags(&mut section, problems);
+    let critical = section.boolean("critical", problems).map(|critical| critical.value);
     let settings = RawSettings::read(&mut section, problems);
-    let known: Vec<&str> = ["name", "router_rate"].into_iter().chain(settings::KEYS).collect();
-    section.finish(&known, &["parents", "critical", "tags"], problems);
-    RawGroup { name, router_rate, settings }
+    let known: Vec<&str> =
+        ["name", "router_rate", "parents", "tags", "critical"].into_iter().chain(settings::KEYS).collect();
+    section.finish(&known, &[], problems);
+    RawGroup { name, router_rate, parents, tags, critical, settings }
+}
+
+fn read_tags(section: &mut Section, problems: &mut Problems) -> Vec<String> {
+    let tags = section.list("tags", problems);
+    tags.map_or_else(Vec::new, |tags| tags.value.into_iter().map(|tag| tag.value).collect())
 }
 
 /// The only probe of this version is ICMP.

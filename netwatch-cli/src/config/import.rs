@@ -15,13 +15,14 @@ const MOST: u64 = 1 << 30;
 /// How much is read to find the header behind the comments.
 const MOST_BEFORE_HEADER: u64 = 1 << 20;
 
-/// Hands each target of a CSV file to `take`. The separator is the one of comma, semicolon and tab that the header has.
+/// Hands each target of a CSV file to `take`, and says whether none was lost because it could not be read. The
+/// separator is the one of comma, semicolon and tab that the header has.
 pub(crate) fn read(
     path: &Path,
     file: File,
     problems: &mut Problems,
     take: &mut dyn FnMut(&RawTarget, &mut Problems),
-) -> std::io::Result<()> {
+) -> std::io::Result<bool> {
     let length = file.metadata()?.len();
     let separator = separator(&file)?;
     let mut reader = reader(separator, BufReader::new(file.try_clone()?));
@@ -29,9 +30,10 @@ pub(crate) fn read(
     if length >= MOST {
         let help = "split it into several files, each with its own `[[targets_from]]`";
         problems.error(problems.place(source, 0..0), "the file is longer than 1 GiB", "too long", help);
-        return Ok(());
+        return Ok(false);
     }
     let mut columns: Option<Vec<Column>> = None;
+    let mut complete = true;
     let mut record = csv::StringRecord::new();
     loop {
         match reader.read_record(&mut record) {
@@ -39,14 +41,16 @@ pub(crate) fn read(
             Ok(false) => break,
             Err(error) => {
                 unreadable(&error, source, problems);
-                return Ok(());
+                return Ok(false);
             }
         }
         let row = RowPlace::new(source, record.position());
         match &columns {
             None => columns = Some(read_header(&record, row, problems)),
             Some(columns) => {
-                if let Some(target) = read_row(columns, &record, row, problems) {
+                let target = read_row(columns, &record, row, problems);
+                complete &= target.is_some();
+                if let Some(target) = target {
                     take(&target, problems);
                 }
             }
@@ -56,8 +60,9 @@ pub(crate) fn read(
         let place = problems.place(source, 0..0);
         let help = "begin it with a line that names the columns, such as `name,address,group`";
         problems.error(place, "the file has no header", "nothing is written here", help);
+        complete = false;
     }
-    Ok(())
+    Ok(complete)
 }
 
 /// How the rows of our CSV files are read.

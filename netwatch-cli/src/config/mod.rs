@@ -3,34 +3,48 @@
 
 mod address;
 mod builtin;
+mod calendar;
 mod carrier;
+mod doubts;
+mod escalation;
 mod file;
 mod import;
 mod locate;
+mod maintenance;
+mod names;
 mod notifier;
+mod parents;
 mod problem;
 mod resolve;
+mod rule;
 mod secret;
 mod section;
 mod settings;
 mod source;
 mod targets;
 mod text;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use netwatch_core::{Plan, SmtpConfig};
+use netwatch_core::{Host, Plan, SmtpConfig};
 
 pub(crate) use address::understand as understand_address;
+use calendar::Calendars;
+pub(crate) use calendar::{Twice, local_instant};
 use problem::Problems;
+pub(crate) use section::short;
 
 /// What the configuration means, for the daemon.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// What is to be watched, and who is told when.
     pub(crate) plan: Plan,
+    /// The rules behind the plan's calendars, which end some 400 days after they were made: whoever runs for long
+    /// calls [`Calendars::renew`] from time to time, and needs no file for it.
+    pub(crate) calendars: Calendars,
     /// The file it was read from; `None` for the built-in one.
     pub(crate) path: Option<PathBuf>,
     /// Where the daemon keeps its files; `None` if the configuration does not say.
@@ -53,7 +67,7 @@ impl Config {
 }
 
 /// How a notifier reaches people.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Carrier {
     /// `.eml` files in the data directory.
     File {
@@ -111,10 +125,17 @@ pub(crate) fn load(asked: Option<&Path>, purpose: Purpose) -> Result<Loaded, Rea
         Err(source) => return Err(ReadError { path, source }),
     };
     let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    let around = resolve::Surroundings { base: &base, environment: &locate::environment, purpose };
+    let around = resolve::Surroundings { base: &base, environment: &locate::environment, gateways: &gateways, purpose };
     let mut config = resolve::resolve(&raw, &around, &mut problems);
     config.path = Some(path);
+    config.calendars.renew(&mut config.plan, std::time::SystemTime::now().into());
     Ok(Loaded { config, problems })
+}
+
+/// The default gateways of this machine; none if it does not say.
+fn gateways() -> Vec<Host> {
+    let found = netwatch_core::gateways().unwrap_or_default();
+    found.into_iter().map(|gateway| gateway.host).collect()
 }
 
 /// The data directory: the one asked for, the configuration's, or the default for this user.
@@ -127,6 +148,7 @@ pub(crate) fn data_dir(asked: Option<&Path>, config: &Config) -> Option<PathBuf>
 mod tests {
     use std::io::Write;
 
+    use netwatch_core::Wall;
     use proptest::prelude::*;
 
     use super::*;
@@ -137,9 +159,14 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(csv.as_bytes()).unwrap();
         import::read(Path::new("a.csv"), file, &mut problems, &mut |_, _| {}).unwrap();
-        let around =
-            resolve::Surroundings { base: Path::new("/nowhere"), environment: &|_| None, purpose: Purpose::Check };
-        resolve::resolve(&raw, &around, &mut problems);
+        let around = resolve::Surroundings {
+            base: Path::new("/nowhere"),
+            environment: &|_| None,
+            gateways: &Vec::new,
+            purpose: Purpose::Check,
+        };
+        let mut config = resolve::resolve(&raw, &around, &mut problems);
+        config.calendars.renew(&mut config.plan, Wall::from_unix_nanos(1_700_000_000_000_000_000));
         assert_eq!(problems.render(false).is_empty(), problems.errors() == 0 && problems.warnings() == 0);
     }
 
@@ -163,18 +190,22 @@ mod tests {
         fn no_value_under_a_known_key_makes_it_panic(
             value in prop_oneof![
                 "-?[0-9]{1,25}", "-?[0-9]{1,3}\\.[0-9]{1,40}", "nan|inf|true|\\[\\]|\\{\\}|1979-05-27|\"\"",
-                "\"[0-9]{1,25}(ns|ms|s|m|h|d|y|%)\"", "\"[a-f0-9:.%/]{0,40}\"", "\\[\\[1, \"a\"\\]\\]",
+                "\"[0-9]{1,25}(ns|ms|s|m|h|d|y|%)\"", "\"[a-f0-9:.%/]{0,40}\"", "\"(mon,|sun |[0-9]{2}:[0-9]{2}|-){0,5}\"", "\\[\"a\"\\]", "\\[\\[1, \"a\"\\]\\]",
             ],
         ) {
             let top = ["locale", "time_zone", "data_dir"].map(|key| format!("{key} = {value}\n")).concat();
             let keys = |keys: &[&str]| keys.iter().map(|key| format!("{key} = {value}\n")).collect::<String>();
             let smtp = ["server", "port", "security", "username", "password", "password_env", "password_file", "from", "to"];
+            let telling = ["hours", "reminder", "summary", "groups", "targets", "tags", "escalate_to", "escalate_after"];
+            let maintenance = ["group", "targets", "tags", "weekly", "daily", "from", "to", "reason"];
             judge(
                 &format!(
-                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}[http]\nlisten = {value}\n",
+                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}{3}[http]\nlisten = {value}\n[self]\nwitnesses = {value}\n[[maintenance]]\n{4}",
                     keys(&settings::KEYS),
                     keys(&file::TARGET_KEYS),
                     keys(&smtp),
+                    keys(&telling),
+                    keys(&maintenance),
                 ),
                 &format!("name,address,pings,customers,warn_loss,interval,tags\na,{0},{0},{0},{0},{0},{0}\n", value.replace('"', "")),
             );

@@ -3,18 +3,38 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Time;
 use netwatch_core::{Budget, FileNotifier, Security};
 
+use super::calendar::Hours;
 use super::file::required;
+use super::names::RawScope;
 use super::problem::{At, Place, Problems};
+use super::rule;
 use super::section::{Section, Value};
 
-const POLICY: [&str; 9] =
-    ["name", "kind", "group_wait", "group_interval", "min_interval", "budget", "recovery", "from", "to"];
+const POLICY: [&str; 17] = [
+    "name",
+    "kind",
+    "group_wait",
+    "group_interval",
+    "min_interval",
+    "budget",
+    "recovery",
+    "hours",
+    "reminder",
+    "summary",
+    "groups",
+    "targets",
+    "tags",
+    "escalate_to",
+    "escalate_after",
+    "from",
+    "to",
+];
 const SMTP: [&str; 8] =
     ["server", "port", "security", "username", "password_file", "password_env", "ca_file", "attempt_timeout"];
-const LATER: [&str; 9] =
-    ["groups", "targets", "tags", "hours", "reminder", "summary", "escalate_to", "escalate_after", "template"];
+const LATER: [&str; 1] = ["template"];
 
 /// How a notifier reaches people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +60,19 @@ pub(crate) struct RawNotifier {
     pub(crate) place: Place,
     /// Absent if it is missing or wrong, which has been said.
     pub(crate) name: Option<At<String>>,
-    pub(crate) kind: Kind,
+    /// Absent if it is missing or wrong, which has been said.
+    pub(crate) kind: Option<Kind>,
     pub(crate) group_wait: Option<Duration>,
     pub(crate) group_interval: Option<Duration>,
     pub(crate) min_interval: Option<Duration>,
     pub(crate) budget: Option<Budget>,
     pub(crate) recovery: Option<bool>,
+    pub(super) hours: Option<Hours>,
+    pub(crate) reminder: Option<Duration>,
+    pub(crate) summary: Option<Time>,
+    pub(super) scope: RawScope,
+    pub(crate) escalate_to: Option<At<String>>,
+    pub(crate) escalate_after: Option<At<Duration>>,
     pub(crate) from: Option<At<String>>,
     pub(crate) to: Vec<At<String>>,
     pub(crate) smtp: RawSmtp,
@@ -64,8 +91,8 @@ pub(crate) struct RawSmtp {
 }
 
 impl RawNotifier {
-    /// Reads one; `None` without its kind, on which everything else depends.
-    pub(crate) fn read(found: At<Section>, problems: &mut Problems) -> Option<RawNotifier> {
+    /// Reads one; without its kind, on which the keys depend, unknown ones are not told of.
+    pub(crate) fn read(found: At<Section>, problems: &mut Problems) -> RawNotifier {
         const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
         let At { value: mut section, place } = found;
         let name = required(&mut section, "name", "\"noc\"", place, problems);
@@ -76,6 +103,13 @@ impl RawNotifier {
             (time("group_wait"), time("group_interval"), time("min_interval"));
         let budget = section.choice("budget", &budget, problems).map(|said| said.value);
         let recovery = section.boolean("recovery", problems).map(|said| said.value);
+        let hours = rule::read_hours(&mut section, "hours", "07:00-22:00", problems).map(|said| said.value);
+        let reminder = section.duration("reminder", Duration::from_secs(60), WEEK, problems).map(|said| said.value);
+        let summary = rule::read_time(&mut section, "summary", problems);
+        let groups = section.list("groups", problems).map_or_else(Vec::new, |groups| groups.value);
+        let scope = RawScope::read(&mut section, groups, problems);
+        let escalate_to = section.words("escalate_to", problems);
+        let escalate_after = section.duration("escalate_after", Duration::ZERO, WEEK, problems);
         if kind == Some(Kind::Smtp) {
             expect_mailboxes(&section, place, problems);
         }
@@ -98,19 +132,25 @@ impl RawNotifier {
             Some(Kind::File) => section.finish(&POLICY, &LATER, problems),
             None => {}
         }
-        Some(RawNotifier {
+        RawNotifier {
             place,
             name,
-            kind: kind?,
+            kind,
             group_wait,
             group_interval,
             min_interval,
             budget,
             recovery,
+            hours,
+            reminder,
+            summary,
+            scope,
+            escalate_to,
+            escalate_after,
             from,
             to,
             smtp,
-        })
+        }
     }
 }
 

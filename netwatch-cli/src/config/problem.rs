@@ -133,6 +133,16 @@ impl Problems {
         self.errors >= MOST_KEPT
     }
 
+    /// The errors that would be shown, each in one line: where, what, and what to write instead.
+    pub(crate) fn in_brief(&self) -> Vec<String> {
+        let mut errors: Vec<&Problem> =
+            self.found.iter().filter(|problem| problem.severity == Severity::Error).collect();
+        errors.sort_by_key(|problem| problem.place);
+        let line =
+            |problem: &&Problem| format!("{}: {} ({})", self.describe(problem.place), problem.title, problem.help);
+        errors.iter().take(MOST_SHOWN).map(line).collect()
+    }
+
     /// Everything that was found, in the order of the text, ready to print; empty if there is nothing. If it is more than
     /// anybody reads, errors come first.
     pub(crate) fn render(&self, colour: bool) -> String {
@@ -270,6 +280,19 @@ mod tests {
         problems.error(problems.place(source, 4..5), "the error", "", "");
         let shown = problems.render(false);
         assert!(shown.starts_with("error: the error") && shown.ends_with("... and 1 more\n\n"), "{shown}");
+    }
+
+    #[test]
+    fn in_brief_errors_are_a_line_each_in_the_order_of_the_text() {
+        let mut problems = Problems::default();
+        let source = problems.add_source(Path::new("a.toml"), "x = 1\ny = 2");
+        problems.error(problems.place(source, 6..7), "`y` is unknown", "label", "remove it");
+        problems.warning(problems.place(source, 0..1), "warning", "", "");
+        problems.error(problems.place(source, 0..1), "`x` is unknown", "label", "remove it");
+        assert_eq!(
+            problems.in_brief(),
+            ["a.toml:1: `x` is unknown (remove it)", "a.toml:2: `y` is unknown (remove it)"]
+        );
     }
 
     #[test]

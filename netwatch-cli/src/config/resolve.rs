@@ -8,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use netwatch_core::{Group, GroupId, NotifierPolicy, Plan, Settings};
+use netwatch_core::{Group, GroupId, Host, Maintenance, NotifierPolicy, Plan, Settings};
 
+use super::calendar::{Calendars, Spoken};
 use super::file::{RawConfig, RawGroup, RawTarget};
+use super::names::{Devices, Known};
 use super::problem::{At, Place, Problems};
 use super::settings::judge;
-use super::targets::{Groups, KnownGroup, Targets};
+use super::targets::{Groups, KnownGroup, Taken, Targets};
 use super::text::{self, TextError};
-use super::{Carrier, Config, Purpose, carrier, import, locate};
+use super::{Carrier, Config, Purpose, carrier, doubts, escalation, import, locate, parents, witness};
 
 /// Where the page is served unless the configuration says otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -26,11 +28,13 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) base: &'a Path,
     /// The environment variables.
     pub(crate) environment: locate::Environment<'a>,
+    /// The default gateways of this machine, the best first.
+    pub(crate) gateways: &'a dyn Fn() -> Vec<Host>,
     /// What the result is for.
     pub(crate) purpose: Purpose,
 }
 
-/// Turns the file into a configuration. Rely on it only if no error was found.
+/// Turns the file into a configuration, whose calendars are still to be made. Rely on it only if no error was found.
 pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut Problems) -> Config {
     let mut plan = Plan::new(Vec::new());
     plan.locale = raw.locale.as_ref().map_or_else(Default::default, |locale| locale.value);
@@ -40,29 +44,70 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
         targets.take(target, problems);
     }
     read_all_bulk(raw, around, &mut targets, problems);
-    plan.targets = targets.finish(problems);
-    judge_rates(raw, &plan, problems);
+    let taken = targets.finish(problems);
     judge(&raw.defaults.over(&Settings::default()), &[&raw.defaults], problems);
     unique("notifier", raw.notifiers.iter().filter_map(|notifier| notifier.name.as_ref()), problems);
+    let time_zone = resolve_time_zone(raw.time_zone.as_ref(), problems);
+    let mut calendars = Calendars::new(zone(time_zone.as_deref()));
+    let carriers = resolve_together(raw, taken, around, &mut plan, &mut calendars, problems);
+    let listen = resolve_listen(raw.listen.as_ref(), problems);
+    Config {
+        plan,
+        calendars,
+        path: None,
+        data_dir: raw.data_dir.as_ref().map(|dir| around.base.join(&dir.value)),
+        time_zone,
+        carriers,
+        listen,
+    }
+}
+
+/// Everything that speaks of targets by name, now that they are all known.
+fn resolve_together(
+    raw: &RawConfig,
+    taken: Taken,
+    around: &Surroundings<'_>,
+    plan: &mut Plan,
+    calendars: &mut Calendars,
+    problems: &mut Problems,
+) -> Vec<Carrier> {
+    let groups: Vec<&RawGroup> = raw.named_groups().collect();
+    let devices = Devices::find(spoken_of(raw, &taken), &taken.targets, &taken.wrong, taken.complete);
+    plan.targets = taken.targets;
+    let links = parents::resolve(taken.parents, &groups, &devices, plan, problems);
+    plan.witnesses = witness::resolve(&raw.witnesses, &devices, plan, around.gateways, problems);
+    let known = Known { groups: &plan.groups, devices: &devices, tags: &taken.tags };
+    for maintenance in &raw.maintenance {
+        let scope = maintenance.scope.resolve(&known, problems);
+        let Some(rule) = &maintenance.when else { continue };
+        let mut resolved = Maintenance::new(scope, Default::default());
+        resolved.reason = maintenance.reason.as_str().into();
+        plan.maintenance.push(resolved);
+        calendars.push_maintenance(rule.clone());
+    }
     let mut carriers = Vec::new();
     for notifier in &raw.notifiers {
-        let (policy, carrier) = carrier::resolve(notifier, around, problems);
+        let (policy, carrier) = carrier::resolve(notifier, &known, around, problems);
         plan.notifiers.push(policy);
+        calendars.push_notifier(Spoken { hours: notifier.hours, summary: notifier.summary });
         carriers.extend(carrier);
     }
+    escalation::judge(&raw.notifiers, problems);
     if raw.notifiers.is_empty() {
         plan.notifiers.push(NotifierPolicy::new("file"));
         carriers.push(Carrier::File { from: None });
     }
-    let listen = resolve_listen(raw.listen.as_ref(), problems);
-    Config {
-        plan,
-        path: None,
-        data_dir: raw.data_dir.as_ref().map(|dir| around.base.join(&dir.value)),
-        time_zone: resolve_time_zone(raw.time_zone.as_ref(), problems),
-        carriers,
-        listen,
-    }
+    doubts::tell(plan, raw, &links, problems);
+    carriers
+}
+
+/// The names of targets that something else speaks of.
+fn spoken_of<'a>(raw: &'a RawConfig, taken: &'a Taken) -> impl Iterator<Item = &'a str> {
+    let of_groups = raw.groups.iter().filter_map(|group| group.parents.as_ref()).flat_map(|parents| &parents.value);
+    let of_scopes = raw.maintenance.iter().map(|maintenance| &maintenance.scope);
+    let of_scopes = of_scopes.chain(raw.notifiers.iter().map(|notifier| &notifier.scope));
+    let all = of_groups.chain(of_scopes.flat_map(|scope| &scope.targets)).chain(&raw.witnesses);
+    taken.parents.names().chain(all.map(|name| name.value.as_str()))
 }
 
 /// Reads one CSV file.
@@ -73,8 +118,9 @@ fn read_bulk(from: &At<PathBuf>, around: &Surroundings<'_>, targets: &mut Target
         let mut take = |target: &RawTarget, problems: &mut Problems| targets.take(target, problems);
         Ok(import::read(&path, file, problems, &mut take)?)
     });
+    targets.complete &= matches!(read, Ok(true));
     match read {
-        Ok(()) => {}
+        Ok(_) => {}
         Err(TextError::Io(error)) => {
             let title = format!("cannot read {}: {error}", path.display());
             let help = "write a path that exists; a relative one begins at the directory of this file";
@@ -118,40 +164,14 @@ fn resolve_groups<'a>(raw: &'a RawConfig, plan: &mut Plan, problems: &mut Proble
         let settings = group.settings.over(&defaults);
         judge(&settings, &[&raw.defaults, &group.settings], problems);
         let Some(name) = &group.name else { continue };
-        let known = KnownGroup {
-            id: GroupId::from_index(plan.groups.len()),
-            written: &group.settings,
-            settings: Arc::new(settings),
-        };
+        let known =
+            KnownGroup { id: GroupId::from_index(plan.groups.len()), written: group, settings: Arc::new(settings) };
         groups.entry(name.value.as_str()).or_insert(known);
         let mut resolved = Group::new(name.value.as_str());
         resolved.router_rate = group.router_rate.as_ref().map(|rate| rate.value);
         plan.groups.push(resolved);
     }
     groups
-}
-
-/// A router that bears less than its group needs is never obeyed by asking less often: whoever wrote it must choose.
-fn judge_rates(raw: &RawConfig, plan: &Plan, problems: &mut Problems) {
-    let named: Vec<&RawGroup> = raw.groups.iter().filter(|group| group.name.is_some()).collect();
-    for need in netwatch_core::router_needs(plan) {
-        let Some(group) = named.get(need.group.index()) else { continue };
-        let (Some(name), Some(rate)) = (&group.name, &group.router_rate) else { continue };
-        if need.busiest_second <= u64::from(rate.value.get()) {
-            continue;
-        }
-        let title = format!(
-            "group \"{}\" needs {} echoes a second, and `router_rate` allows {}",
-            name.value, need.busiest_second, rate.value
-        );
-        let average = (need.mean * 100.0).round() / 100.0;
-        let label = format!("its {} devices are sent {average} a second, spread as evenly as can be", need.members);
-        let help = format!(
-            "write `router_rate = {}` or more, or lengthen `interval`, lower `pings`, or move devices to another group",
-            need.busiest_second
-        );
-        problems.error(rate.place, title, label, help);
-    }
 }
 
 /// A name stands for one thing only.
@@ -182,6 +202,12 @@ fn resolve_time_zone(written: Option<&At<String>>, problems: &mut Problems) -> O
     Some(written.value.clone())
 }
 
+/// The zone of this name, or the system's; where there is none, that is told of elsewhere.
+fn zone(name: Option<&str>) -> TimeZone {
+    let zone = name.map_or_else(TimeZone::try_system, TimeZone::get);
+    zone.unwrap_or(TimeZone::UTC)
+}
+
 fn resolve_listen(written: Option<&At<String>>, problems: &mut Problems) -> SocketAddr {
     let default = SocketAddr::from(([127, 0, 0, 1], 8080));
     let Some(written) = written else { return default };
@@ -205,3 +231,6 @@ fn resolve_listen(written: Option<&At<String>>, problems: &mut Problems) -> Sock
     }
     listen
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,8 +22,8 @@ pub(crate) enum Value {
     Float(f64),
     /// `true` or `false`.
     Boolean(bool),
-    /// A date or a time.
-    Date,
+    /// A date or a time, as TOML writes it.
+    Date(String),
     /// `[...]`
     List(Vec<At<Value>>),
     /// `[table]` or `{...}`
@@ -42,7 +42,7 @@ impl Value {
             }
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(value) => Value::Boolean(*value),
-            DeValue::Datetime(_) => Value::Date,
+            DeValue::Datetime(date) => Value::Date(date.to_string()),
             DeValue::Array(values) => {
                 let one = |value: &Spanned<DeValue<'_>>| {
                     let place = problems.place(source, value.span());
@@ -62,7 +62,7 @@ impl Value {
             Value::Text(text) => text.trim().is_empty(),
             Value::Cell(text) => text.trim().is_empty() || text.trim().eq_ignore_ascii_case("false"),
             Value::Table(section) => section.entries.iter().all(|entry| entry.value.value.asks_for_nothing()),
-            Value::Integer(_) | Value::Float(_) | Value::Date => false,
+            Value::Integer(_) | Value::Float(_) | Value::Date(_) => false,
         }
     }
 
@@ -71,7 +71,7 @@ impl Value {
             Value::Text(_) | Value::Cell(_) => "a string",
             Value::Integer(_) | Value::Float(_) => "a number",
             Value::Boolean(_) => "a boolean",
-            Value::Date => "a date",
+            Value::Date(_) => "a date",
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use netwatch_core::{PayloadRule, Settings};
+use netwatch_core::{PayloadRule, Settings, SettingsFinding, lint_settings};
 
 use super::problem::{At, Place, Problems};
 use super::section::{Section, short};
@@ -112,12 +112,14 @@ pub(crate) fn judge(settings: &Settings, levels: &[&RawSettings], problems: &mut
         let help = format!("write `interval = \"{}\"` or more, or lower `pings`, `spacing` or `timeout`", short(check));
         problems.error(place, title, label, help);
     }
-    if let Some(place) = nearest(RawSettings::warnings).filter(|_| settings.warn_rtt >= settings.timeout) {
+    let found = lint_settings(settings);
+    let deaf = found.contains(&SettingsFinding::DeafWarning);
+    if let Some(place) = nearest(RawSettings::warnings).filter(|_| deaf) {
         let title = format!("no reply can take longer than `warn_rtt` ({})", short(settings.warn_rtt));
         let label = format!("`timeout` is {}: a slower reply counts as lost", short(settings.timeout));
         problems.warning(place, title, label, "raise `timeout` above `warn_rtt`, or lower `warn_rtt`");
     }
-    let hasty = !settings.tolerance.is_zero() && settings.tolerance < check;
+    let hasty = found.contains(&SettingsFinding::HastyTolerance);
     if let Some(place) = nearest(RawSettings::tolerance).filter(|_| hasty) {
         let label = format!("a check takes {}", short(check));
         let help = "write \"0s\" for a mail at the first silent check, or a time longer than a check";

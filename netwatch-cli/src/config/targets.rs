@@ -1,7 +1,7 @@
 //! From targets as they were written to those of the plan, one after the other: of a row of a bulk file nothing is kept
 //! but what the plan holds and what is needed to find two of a kind.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use std::time::Duration;
 use netwatch_core::{GroupId, PayloadRule, Settings, Target};
 
 use super::address;
-use super::file::RawTarget;
+use super::file::{RawGroup, RawTarget};
+use super::names::no_group;
+use super::parents::Written;
 use super::problem::{At, Place, Problems};
 use super::resolve::called_twice;
 use super::settings::{RawSettings, judge};
@@ -19,7 +21,7 @@ pub(super) struct KnownGroup<'a> {
     /// Its place in the plan.
     pub(super) id: GroupId,
     /// What it says itself.
-    pub(super) written: &'a RawSettings,
+    pub(super) written: &'a RawGroup,
     /// What it comes to with the defaults.
     pub(super) settings: Arc<Settings>,
 }
@@ -36,15 +38,33 @@ const MOST_EXPECTED: u64 = 1 << 20;
 pub(super) struct Targets<'a> {
     /// How many were read, good and bad.
     pub(super) taken: usize,
+    /// Whether none was lost because it could not be read.
+    pub(super) complete: bool,
     defaults: &'a RawSettings,
     settings: Arc<Settings>,
     groups: Groups<'a>,
     shared: SharedSettings,
     words: HashMap<String, Arc<str>>,
     targets: Vec<Target>,
+    parents: Written,
+    wrong: Vec<Arc<str>>,
     names: Vec<Seen<Arc<str>>>,
     hosts: Vec<Seen<u32>>,
     hasher: RandomState,
+}
+
+/// All of them, and what was said of them that only makes sense together.
+pub(super) struct Taken {
+    /// For the plan.
+    pub(super) targets: Vec<Target>,
+    /// Their parents, by name.
+    pub(super) parents: Written,
+    /// The names of those that are not in the plan because something is wrong with them.
+    pub(super) wrong: Vec<Arc<str>>,
+    /// Whether none was lost because it could not be read.
+    pub(super) complete: bool,
+    /// The tags that a target has.
+    pub(super) tags: HashSet<Arc<str>>,
 }
 
 /// What may be of a kind with another: its digest, itself or where it is in the plan, and where it was written.
@@ -59,12 +79,15 @@ impl<'a> Targets<'a> {
     pub(super) fn new(defaults: &'a RawSettings, groups: Groups<'a>) -> Targets<'a> {
         Targets {
             taken: 0,
+            complete: true,
             defaults,
             settings: Arc::new(defaults.over(&Settings::default())),
             groups,
             shared: SharedSettings::default(),
             words: HashMap::new(),
             targets: Vec::new(),
+            parents: Written::default(),
+            wrong: Vec::new(),
             names: Vec::new(),
             hosts: Vec::new(),
             hasher: RandomState::new(),
@@ -94,15 +117,30 @@ impl<'a> Targets<'a> {
             let host = address::resolve(written, raw.family.as_ref(), problems)?;
             Some((host, written.place))
         });
-        let (Some(name), Some((host, place))) = (name, host) else { return };
         let index = u32::try_from(self.targets.len()).unwrap_or(u32::MAX);
+        let is_whole = name.is_some() && host.is_some();
+        if let Some(parents) = &raw.parents {
+            self.parents.take(is_whole.then_some(index), parents);
+        }
+        let (Some(name), Some((host, place))) = (name.clone(), host) else {
+            self.wrong.extend(name);
+            return;
+        };
         self.hosts.push(Seen { digest: self.hasher.hash_one(&host), what: index, place });
         let mut target = Target::new(name, host).with_settings(settings);
-        target.group = group.and_then(|name| Some(self.groups.get(name)?.id));
+        let group = group.and_then(|name| Some((self.groups.get(name)?.id, self.groups.get(name)?.written)));
+        target.group = group.map(|(id, _)| id);
+        target.critical = raw.critical.or(group.and_then(|(_, written)| written.critical)).unwrap_or(false);
         target.customers = raw.customers;
         target.paused = raw.paused;
-        if !raw.tags.is_empty() {
-            let tags: Vec<Arc<str>> = raw.tags.iter().map(|tag| self.word(tag)).collect();
+        let mut tags: Vec<Arc<str>> = Vec::new();
+        for tag in group.iter().flat_map(|(_, written)| &written.tags).chain(&raw.tags) {
+            let tag = self.word(tag);
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        if !tags.is_empty() {
             target = target.with_tags(tags);
         }
         if let Some(note) = &raw.note {
@@ -112,7 +150,7 @@ impl<'a> Targets<'a> {
     }
 
     /// All of them, after a look for names and addresses that stand for several.
-    pub(super) fn finish(mut self, problems: &mut Problems) -> Vec<Target> {
+    pub(super) fn finish(mut self, problems: &mut Problems) -> Taken {
         alike(
             self.names,
             |one, other| one == other,
@@ -135,7 +173,13 @@ impl<'a> Targets<'a> {
             },
         );
         self.targets.shrink_to_fit();
-        self.targets
+        Taken {
+            targets: self.targets,
+            parents: self.parents,
+            wrong: self.wrong,
+            complete: self.complete,
+            tags: self.words.into_values().collect(),
+        }
     }
 
     fn group(&self, name: &At<String>, problems: &mut Problems) -> Option<&'a str> {
@@ -144,11 +188,7 @@ impl<'a> Targets<'a> {
         }
         // A million wrong names are not each compared with all the right ones.
         let known: Vec<&str> = if problems.are_plenty() { Vec::new() } else { self.groups.keys().copied().collect() };
-        let help = match super::problem::nearest(&name.value, &known) {
-            Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("add it: `[[group]]` with `name = \"{}\"`", name.value),
-        };
-        problems.error(name.place, format!("there is no group \"{}\"", name.value), "not defined", help);
+        no_group(name, &known, problems);
         None
     }
 
@@ -159,7 +199,7 @@ impl<'a> Targets<'a> {
             return Arc::clone(base);
         }
         let nothing = RawSettings::default();
-        let levels = [self.defaults, group.map_or(&nothing, |group| group.written), &raw.settings];
+        let levels = [self.defaults, group.map_or(&nothing, |group| &group.written.settings), &raw.settings];
         let settings = raw.settings.over(base);
         judge(&settings, &levels, problems);
         self.shared.share(settings)
