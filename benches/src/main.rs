@@ -24,6 +24,7 @@ mod peers;
 mod profile;
 mod report;
 mod stats;
+mod storm;
 mod sustain;
 
 use clap::{Args, Parser, Subcommand};
@@ -136,6 +137,14 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// The pure half alone: everything falls silent at once.
+    Storm {
+        /// How many devices.
+        #[arg(long, default_value_t = 100_000)]
+        targets: usize,
+        #[command(flatten)]
+        common: Common,
+    },
     /// One echo to each of many addresses, by fping and by `netwatch ping`.
     Ping {
         /// Numbers of addresses, each in turn.
@@ -168,5 +177,6 @@ fn main() {
         Command::Ping { targets, common } => peers::many::measure(&targets, &common),
         Command::Peers { quick, common } => peers::measure(quick, &common),
         Command::Logic { targets, common } => logic::measure(&targets, &common),
+        Command::Storm { targets, common } => storm::measure(targets, &common),
     }
 }

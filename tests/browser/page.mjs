@@ -223,6 +223,18 @@ const checks = {
     await page.waitForFunction(() => document.querySelectorAll('.alert').length === 0);
   }),
 
+  'blindness stands above everything and a flapping device says so': () => visit({ args: ['--targets', '20'] }, async (page, world) => {
+    const name = (await texts(page, '.box .name'))[0];
+    world.tell('sight off');
+    world.tell(`flapping ${name}`);
+    await page.waitForSelector('.alert');
+    assert.match((await texts(page, '.alert'))[0], /^netwatch está a ciegas desde \d\d:\d\d.*sin red/);
+    await page.waitForFunction(() => document.querySelector('.box .word').textContent === 'inestable');
+    await shot(page, 'blind');
+    world.tell('sight on');
+    await page.waitForFunction(() => document.querySelectorAll('.alert').length === 0);
+  }),
+
   'a recipient refused for good stands above until a mail to them is accepted': () => visit({ args: ['--targets', '20'] }, async (page, world) => {
     world.tell('refuse malo@example.net');
     await page.waitForSelector('.alert');

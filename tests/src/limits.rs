@@ -53,7 +53,12 @@ pub fn processor_percent(pid: u32, time: Duration) -> f64 {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
         // The second field is the program's name in parentheses; utime and stime are the 14th and 15th.
         let (_, fields) = text.rsplit_once(')').expect("a process has a name");
-        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number of ticks")).sum::<f64>()
+        fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<f64>().expect("a number of ticks"))
+            .sum::<f64>()
     };
     let before = ticks();
     std::thread::sleep(time);
