@@ -230,9 +230,11 @@ const checks = {
     await page.waitForSelector('.alert');
     assert.match((await texts(page, '.alert'))[0], /^netwatch está a ciegas desde \d\d:\d\d.*sin red/);
     await page.waitForFunction(() => document.querySelector('.box .word').textContent === 'inestable');
+    await page.waitForFunction(() => document.querySelector('#wrong').hidden, null, { timeout: 5000 });
     await shot(page, 'blind');
     world.tell('sight on');
     await page.waitForFunction(() => document.querySelectorAll('.alert').length === 0);
+    await page.waitForFunction(() => !document.querySelector('#wrong').hidden);
   }),
 
   'a recipient refused for good stands above until a mail to them is accepted': () => visit({ args: ['--targets', '20'] }, async (page, world) => {

@@ -159,7 +159,9 @@ export class View {
     }
     const nothing = !list.childElementCount;
     this.wrong.className = nothing ? 'calm' : '';
-    this.wrong.hidden = targets.length === 0 || (nothing && this.store.filtering);
+    // Nothing is well that cannot be seen.
+    const unsaid = this.store.filtering || this.store.blindSince;
+    this.wrong.hidden = targets.length === 0 || Boolean(nothing && unsaid);
     keepFocus(() => this.wrong.replaceChildren(...(nothing ? [this.quiet()] : [el('h2', '', w().wrong), list])));
   }
 
