@@ -56,7 +56,7 @@ fn flapping_route(fleet: Fleet, prefix: &str) {
     }
     let dead = ["d01", "d03"];
     watch.wait_normal(&dead, NORMAL_AGAIN);
-    judge(&watch, &dead, begin, &["no_route"]);
+    judge(&watch, &dead, begin, &["no_route", "blind"]);
     stage.daemon.assert_told_only(&dead, SOON);
 }
 
@@ -83,7 +83,7 @@ fn remade_interface(fleet: Fleet) {
         }
         sleep(Duration::from_millis(1500));
     }
-    scene.judge(&["d01", "d03"], begin, &["no_route", "interface_down", "no_interface"], NORMAL_AGAIN);
+    scene.judge(&["d01", "d03"], begin, &["no_route", "interface_down", "no_interface", "blind"], NORMAL_AGAIN);
 }
 
 #[test]
