@@ -469,3 +469,16 @@ fn what_was_told_of_a_device_that_is_gone_is_forgotten_at_the_next_start() {
     field.run_until(2100);
     assert!(field.saved.told.is_empty(), "{:?}", field.saved.told);
 }
+
+#[test]
+fn a_blindness_of_which_no_witness_is_left_ends_with_the_reload() {
+    let mut field = field(with_witness(&["a"]));
+    field.cut_off.push(600..900);
+    field.silence("a", 600..3000);
+    field.run_until(800);
+    assert!(field.monitor.is_blind());
+    field.reload(plan(&["a"], |_| {}));
+    field.run_until(1200);
+    assert!(!field.monitor.is_blind());
+    assert!(said(&field, "noc").iter().any(|words| words.contains("outage opened a")), "{:?}", field.told());
+}

@@ -172,12 +172,12 @@ impl Monitor {
         self.settle_outputs(now);
     }
 
-    /// Since when netwatch itself is cut off.
+    /// Whether netwatch itself is cut off.
     pub fn is_blind(&self) -> bool {
         self.isolation.blind_since().is_some()
     }
 
-    fn conclude_isolation(&mut self, now: Now, since: Mono) {
+    pub(super) fn conclude_isolation(&mut self, now: Now, since: Mono) {
         let incident = self.isolation.blind.and_then(|blind| blind.incident);
         let concluded = self.isolation.conclude(now.mono, since);
         if let Some(blind) = concluded {

@@ -53,6 +53,10 @@ impl Monitor {
         self.core_loss.replan(&self.plan, answering);
         self.rename_targets(now, &old, &places);
         self.change_tellers(now);
+        if self.plan.witnesses.is_empty() {
+            // Nobody is left who could say that netwatch sees again.
+            self.conclude_isolation(now, now.mono);
+        }
         self.owe_open_outages(now);
         self.plan_escalations(now);
         self.reconsider_all(now);

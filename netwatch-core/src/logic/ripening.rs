@@ -4,7 +4,7 @@
 //! has finished: so a parent that dies with its children is found dead first, in whatever order their checks come. When a
 //! parent's word changes, all below it are looked at anew, once for each batch of checks however many parents changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::monitor::{Monitor, Output};
 use super::state::{Circumstances, NEVER};
@@ -13,7 +13,7 @@ use crate::model::{Decision, Mono, Now, Status, TargetId};
 
 /// Outages that wait for the check of a parent, by parent.
 #[derive(Debug, Default)]
-pub(super) struct Awaiting(BTreeMap<TargetId, Vec<TargetId>>);
+pub(super) struct Awaiting(BTreeMap<TargetId, BTreeSet<TargetId>>);
 
 impl Awaiting {
     pub(super) fn clear(&mut self) {
@@ -56,9 +56,7 @@ impl Monitor {
             return;
         }
         if let Some(parent) = self.unheard_parent(id) {
-            let waiting = self.awaiting.0.entry(parent).or_default();
-            if !waiting.contains(&id) {
-                waiting.push(id);
+            if self.awaiting.0.entry(parent).or_default().insert(id) {
                 if let Some(state) = self.targets.get_mut(parent.index()) {
                     state.set_awaited(true);
                 }

@@ -188,12 +188,10 @@ impl Desk {
 
     /// What a device does waits until it settles, or does not any more.
     pub(super) fn hold(&mut self, now: Now, target: &Arc<str>, hold: bool) {
-        if hold {
-            self.flapping.insert(target.clone());
-        } else {
-            self.flapping.remove(target);
+        let changed = if hold { self.flapping.insert(target.clone()) } else { self.flapping.remove(target) };
+        if changed {
+            self.reckon(now);
         }
-        self.reckon(now);
     }
 
     /// Everything that need not wait for its device to settle leaves the desk, oldest first, with what kept some of it.
