@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::operate::{Ack, Add, Maintenance, MaintenanceCommand};
+pub(crate) use self::operate::{Ack, Add, Drill, Maintenance, MaintenanceCommand, NotifyTest};
 pub(crate) use self::ping::{Ping, REMEMBERED};
 
 /// Watches devices, tells people by mail when one stops answering, and shows all of them on a page.
@@ -58,6 +58,13 @@ pub(crate) enum Command {
     Ack(Ack),
     /// Enter, list and end maintenances: outages that open in them are not told
     Maintenance(Maintenance),
+    /// Rehearse an outage of a device: a mail marked DRILL goes the way of a real one
+    ///
+    /// Everybody whom a real outage of the device would be told is told of the drill, and a minute later of its end. It
+    /// shows on no page and counts in no report. There is one in 10 minutes at most.
+    Drill(Drill),
+    /// Send a test through each notifier, at once and without the daemon; 1 if one did not accept it
+    NotifyTest(NotifyTest),
     /// Say why mails about a device were sent, or were not
     ///
     /// It reads the ledger in the data directory, whether netwatch runs or not. Without a time it tells of the last 24

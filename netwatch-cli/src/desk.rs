@@ -1,7 +1,8 @@
 //! Carries out what technicians ask for on the page, by the API and on the command line: with the running netwatch.
 
 use netwatch_core::{
-    AcknowledgeError, EndMaintenanceError, Handle, MaintainError, Maintenance, MaintenanceId, Outage, async_trait,
+    AcknowledgeError, DrillError, DrillRefusal, EndMaintenanceError, Handle, MaintainError, Maintenance, MaintenanceId,
+    Outage, async_trait,
 };
 use netwatch_http::{Operator, OperatorError};
 
@@ -14,6 +15,14 @@ impl Operator for Desk {
         self.0.acknowledge(target, by, note).await.map_err(|error| match error {
             AcknowledgeError::NoTarget { .. } => OperatorError::NotFound(error.to_string()),
             AcknowledgeError::NoOutage { .. } => OperatorError::Conflict(error.to_string()),
+            _ => OperatorError::Unavailable(error.to_string()),
+        })
+    }
+
+    async fn drill(&self, target: &str, by: &str) -> Result<Outage, OperatorError> {
+        self.0.drill(target, by).await.map_err(|error| match error {
+            DrillError::Refused(DrillRefusal::NoTarget { .. }) => OperatorError::NotFound(error.to_string()),
+            DrillError::Refused(_) => OperatorError::Conflict(error.to_string()),
             _ => OperatorError::Unavailable(error.to_string()),
         })
     }

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Status(options) => commands::status::status(&common, &options),
         Command::Ack(options) => commands::ack::ack(&common, &options),
         Command::Maintenance(options) => commands::maintenance::maintenance(&common, &options),
+        Command::Drill(options) => commands::drill::drill(&common, &options),
+        Command::NotifyTest(options) => commands::notify_test::notify_test(&common, &options),
         Command::Why(options) => commands::why::why(&common, &options),
     };
     exit.into()

@@ -115,12 +115,15 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     Ok(Parts { netwatch, handle, dashboard, page, address: bound, socket, engine, in_force })
 }
 
+/// A notifier under the name of its policy.
+pub(crate) type Named = (Arc<str>, Arc<dyn Notifier>);
+
 /// What is watched and who is told, in which words: all of it can be another at a reload.
 pub(crate) struct Told {
     pub(crate) plan: Plan,
     pub(crate) words: Arc<Words>,
     /// One for each notifier of the plan, in its order.
-    pub(crate) notifiers: Vec<(Arc<str>, Arc<dyn Notifier>)>,
+    pub(crate) notifiers: Vec<Named>,
 }
 
 /// What a configuration says of that, with the page served at `bound`. Takes the targets out of it.
@@ -133,13 +136,22 @@ pub(crate) fn told(config: &mut Config, bound: SocketAddr, data_dir: &Path) -> R
     plan.targets = targets;
     plan.page_url = config.page_url(bound);
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
-    let made = plan
+    let notifiers = notifiers(config, data_dir)?;
+    Ok(Told { plan, words: Arc::new(words), notifiers })
+}
+
+/// What carries the mails: one for each notifier of the plan, in its order, under its name.
+///
+/// # Errors
+/// When one cannot be made.
+pub(crate) fn notifiers(config: &Config, data_dir: &Path) -> Result<Vec<Named>, StartError> {
+    let made = config
+        .plan
         .notifiers
         .iter()
         .zip(&config.carriers)
         .map(|(policy, carrier)| Ok((Arc::clone(&policy.name), notifier(&policy.name, carrier, data_dir)?)));
-    let notifiers = made.collect::<Result<_, StartError>>()?;
-    Ok(Told { plan, words: Arc::new(words), notifiers })
+    made.collect()
 }
 
 /// The ICMP engine, with buffers for this plan.

@@ -34,6 +34,11 @@ words! {
     to: "a", "to";
     seen_to_by: "lo atiende", "seen to by";
     maintenance: "Mantenimiento", "Maintenance";
+    drill_begun: "simulacro en marcha: los que recibirían un corte reciben ahora un aviso marcado SIMULACRO, y otro cuando termine; para ver qué se avisó:",
+        "the drill has begun: whoever would be told of an outage is told now, marked DRILL, and again of its end; to see what was told:";
+    no_notifiers: "No hay ningún notificador.", "There is no notifier.";
+    accepted: "aceptado", "accepted";
+    not_accepted: "no aceptado", "not accepted";
     until: "hasta", "until";
     ended: "terminado", "ended";
     no_maintenance: "No hay ningún mantenimiento cargado.", "No maintenance has been entered.";

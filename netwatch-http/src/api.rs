@@ -48,6 +48,7 @@ impl PageService {
             .route("/api/v1/targets", get(targets))
             .route("/api/v1/targets/{name}", get(target))
             .route("/api/v1/targets/{name}/ack", post(changes::acknowledge))
+            .route("/api/v1/targets/{name}/drill", post(changes::drill))
             .route("/api/v1/maintenance", get(changes::maintenance).post(changes::maintain))
             .route("/api/v1/maintenance/{id}", delete(changes::end_maintenance))
             .route("/api/v1/events", get(stream))

@@ -1,4 +1,4 @@
-//! What a technician changes by the API: acknowledgements and maintenances, handed to the
+//! What a technician asks for by the API: acknowledgements, drills and maintenances, handed to the
 //! [`Operator`].
 
 use std::future::Future;
@@ -41,6 +41,21 @@ pub(crate) async fn acknowledge(
     .await
 }
 
+pub(crate) async fn drill(
+    State(site): State<Site>,
+    name: Result<Path<String>, PathRejection>,
+    body: AnyBody,
+) -> Response<AnyBody> {
+    answer(async {
+        let operator = operator(&site)?;
+        let Ok(Path(name)) = name else { return Err(unreadable("the name must be percent-encoded UTF-8")) };
+        let by = requests::drill(&read(body).await?).map_err(misread)?;
+        let rehearsed = carried_out(operator.drill(&name, &by)).await?;
+        Ok(body::json(StatusCode::ACCEPTED, &requests::drilled(&rehearsed)))
+    })
+    .await
+}
+
 pub(crate) async fn maintain(State(site): State<Site>, body: AnyBody) -> Response<AnyBody> {
     answer(async {
         let operator = operator(&site)?;
@@ -79,7 +94,7 @@ async fn answer(answer: impl Future<Output = Result<Response<PageBody>, Refusal>
 }
 
 fn operator(site: &Site) -> Result<Arc<dyn Operator>, Refusal> {
-    let missing = "this page only shows: acknowledgements and maintenances need the netwatch that watches";
+    let missing = "this page only shows: acknowledgements, drills and maintenances need the netwatch that watches";
     site.dashboard.operator().ok_or_else(|| Box::new(body::error(StatusCode::NOT_IMPLEMENTED, missing)))
 }
 

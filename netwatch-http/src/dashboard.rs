@@ -83,7 +83,7 @@ impl Dashboard {
         self.lock().engine = Some(Box::new(figures));
     }
 
-    /// Gives acknowledgements and maintenances to this operator. Without one they are answered 501.
+    /// Gives acknowledgements, drills and maintenances to this operator. Without one they are answered 501.
     pub fn set_operator(&self, operator: Arc<dyn Operator>) {
         self.lock().operator = Some(operator);
     }

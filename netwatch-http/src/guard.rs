@@ -38,7 +38,7 @@ impl Hosts {
     }
 }
 
-/// Whether a server takes changes: acknowledgements and maintenances.
+/// Whether a server takes changes: acknowledgements, drills and maintenances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Changes {
     /// It does: nobody reaches it who may not.
@@ -91,10 +91,14 @@ pub(crate) fn refuse<B: Body>(request: &Request<B>, gate: Gate) -> Option<Respon
 
 fn is_change(method: &Method, path: &str) -> bool {
     match *method {
-        Method::POST => path == "/api/v1/maintenance" || path.starts_with("/api/v1/targets/") && path.ends_with("/ack"),
+        Method::POST => path == "/api/v1/maintenance" || is_of_target(path),
         Method::DELETE => path.starts_with("/api/v1/maintenance/"),
         _ => false,
     }
+}
+
+fn is_of_target(path: &str) -> bool {
+    path.starts_with("/api/v1/targets/") && ["/ack", "/drill"].iter().any(|end| path.ends_with(end))
 }
 
 /// A page on another site can make a technician's browser send a request here. It cannot hide where it is from, and
@@ -220,6 +224,8 @@ mod tests {
             assert_eq!(post(&[("content-type", form)]), Some(415), "{form}: what a form can send without leave");
         }
         assert_eq!(post(&[]), Some(415));
+        let drill = [JSON, ("origin", "http://evil.example")];
+        assert_eq!(status(gate, &Method::POST, "/api/v1/targets/olt-1/drill", &drill), Some(403));
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! * `/api/v1/targets`, with `status`, `group`, `q`, `limit` and `offset`, and `/api/v1/targets/{name}`,
 //! * `/api/v1/events` with server-sent events: `snapshot`, then `change` and `tick`,
 //! * `/healthz`, with 503 once nothing has been heard for longer than it should.
-//! * `/api/v1/targets/{name}/ack` (POST) and `/api/v1/maintenance` (GET, POST; DELETE of one), where the dashboard has an
-//!   [`Operator`] who carries it out.
+//! * `/api/v1/targets/{name}/ack` and `/api/v1/targets/{name}/drill` (POST) and `/api/v1/maintenance` (GET, POST; DELETE of
+//!   one), where the dashboard has an [`Operator`] who carries it out.
 //!
 //! Nobody signs in here, so changes are taken only where few can ask for them: on a loopback address and on the local
 //! socket, in JSON, and not from a page of another site.

@@ -31,6 +31,12 @@ pub trait Operator: Send + Sync {
     /// When there is no such target, or it has no open outage.
     async fn acknowledge(&self, target: &str, by: &str, note: &str) -> Result<Outage, OperatorError>;
 
+    /// Rehearses an outage of a target on behalf of `by`. Gives what is told.
+    ///
+    /// # Errors
+    /// When there is no such target, nobody would be told, or the last drill was a short time ago.
+    async fn drill(&self, target: &str, by: &str) -> Result<Outage, OperatorError>;
+
     /// Enters a maintenance, and gives its id.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a technician writes to the API: the bodies of acknowledgements and maintenances, checked, and how they are
+//! What a technician writes to the API: the bodies of acknowledgements, drills and maintenances, checked, and how they are
 //! answered. Pure; serde stops here.
 
 use std::sync::Arc;
@@ -46,6 +46,13 @@ struct AckBody {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct DrillBody {
+    #[serde(default)]
+    by: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct MaintenanceBody {
     #[serde(default)]
     targets: Vec<String>,
@@ -67,6 +74,12 @@ struct MaintenanceBody {
 pub(crate) fn acknowledgement(body: &[u8]) -> Result<(String, String), RequestError> {
     let AckBody { by, note } = parse(body)?;
     Ok((said("by", by, MOST_BY)?, sound("note", note, MOST_NOTE)?))
+}
+
+/// Who holds a drill.
+pub(crate) fn drill(body: &[u8]) -> Result<String, RequestError> {
+    let DrillBody { by } = parse(body)?;
+    said("by", by, MOST_BY)
 }
 
 /// A maintenance; it begins now unless its body says otherwise.
@@ -141,6 +154,18 @@ pub(crate) fn acknowledged(outage: &Outage) -> AcknowledgedDto<'_> {
         due: outage.due.map(rfc3339),
         acknowledged: outage.ack.as_ref().map(|ack| AckDto { at: rfc3339(ack.at), by: &ack.by, note: &ack.note }),
     }
+}
+
+/// A drill that was begun.
+#[derive(Debug, Serialize)]
+pub(crate) struct DrilledDto<'a> {
+    target: &'a str,
+    drill: u64,
+    begun: String,
+}
+
+pub(crate) fn drilled(rehearsed: &Outage) -> DrilledDto<'_> {
+    DrilledDto { target: &rehearsed.target, drill: rehearsed.id.number(), begun: rfc3339(rehearsed.first_bad) }
 }
 
 /// The answer of `/api/v1/maintenance`.
@@ -230,5 +255,12 @@ mod tests {
         let long = format!(r#"{{"by": "ana", "note": "{}"}}"#, "ñ".repeat(1001));
         assert_eq!(acknowledgement(long.as_bytes()), Err(RequestError::Long { name: "note", most: 1000 }));
         assert!(acknowledgement(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_drill_says_who() {
+        assert_eq!(drill(br#"{"by": "ana"}"#), Ok("ana".into()));
+        assert_eq!(drill(b"{}"), Err(RequestError::Empty("by")));
+        assert!(drill(br#"{"by": "ana", "note": "x"}"#).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Acknowledgements and maintenances by the API: what reaches the operator, what is answered, and who is refused.
+//! Acknowledgements, drills and maintenances by the API: what reaches the operator, what is answered, and who is refused.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -32,6 +32,14 @@ impl Operator for Desk {
                 Ok(outage)
             }
             "core-1" => Err(OperatorError::Conflict("it has no open outage".into())),
+            _ => Err(OperatorError::NotFound("no such target".into())),
+        }
+    }
+
+    async fn drill(&self, target: &str, by: &str) -> Result<Outage, OperatorError> {
+        match (target, by) {
+            ("core-1", "ana") => Ok(Outage::open(OutageId::new(9), target.into(), None, wall(1_000_000))),
+            ("core-1", _) => Err(OperatorError::Conflict("the last drill was less than 10 min ago".into())),
             _ => Err(OperatorError::NotFound("no such target".into())),
         }
     }
@@ -98,6 +106,28 @@ async fn an_outage_is_acknowledged_by_its_devices_name() {
     for bad in ["", "{}", "[]", r#"{"by": "ana", "who": "x"}"#] {
         assert_eq!(post(&served, "/api/v1/targets/core-1/ack", bad).await.status, 400, "{bad}");
     }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_drill_is_begun_by_somebody_who_says_who() {
+    let world = world().await;
+    let served = serve(&world.dashboard, Limits::default()).await;
+    let reply = post(&served, "/api/v1/targets/core-1/drill", r#"{"by": "ana"}"#).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()),
+        (202, json!({"target": "core-1", "drill": 9, "begun": "1970-01-12T13:46:40.000Z"}))
+    );
+    for (path, body, status) in [
+        ("core-1", r#"{"by": "luis"}"#, 409),
+        ("nobody", r#"{"by": "ana"}"#, 404),
+        ("core-1", "{}", 400),
+        ("%ff", r#"{"by": "ana"}"#, 400),
+    ] {
+        let reply = post(&served, &format!("/api/v1/targets/{path}/drill"), body).await;
+        assert_eq!((reply.status.as_u16(), reply.json()["error"].is_string()), (status, true), "{path} {body}");
+    }
+    assert_eq!(served.get("/api/v1/targets/core-1/drill").await.status, 405);
     served.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! The options of `netwatch ack` and `netwatch maintenance`.
+//! The options of `netwatch ack`, `drill`, `notify-test` and `maintenance`.
 
 use std::time::Duration;
 
@@ -20,6 +20,29 @@ pub(crate) struct Ack {
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
     /// What the API says, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// The device, by the name it has in the configuration
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// Who holds the drill [default: the user]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// What the API says, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotifyTest {
+    /// Notifiers, by name [default: all of them]
+    #[arg(value_name = "NOTIFIER")]
+    pub(crate) notifiers: Vec<String>,
+    /// What became of each, as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -134,6 +157,7 @@ mod tests {
             assert!(!is_fine(&format!("maintenance add {line}")), "{line}");
         }
         assert!(is_fine("maintenance list --json") && is_fine("maintenance end 7") && !is_fine("maintenance end x"));
+        assert!(!is_fine("drill") && is_fine("drill olt-1 --by ana --json") && is_fine("notify-test noc jefe --json"));
         assert!(!is_fine("maintenance") && !is_fine("ack") && is_fine("ack olt-1 --note x --by ana"));
     }
 }

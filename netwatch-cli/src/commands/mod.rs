@@ -3,7 +3,9 @@
 pub(crate) mod ack;
 mod ask;
 pub(crate) mod check;
+pub(crate) mod drill;
 pub(crate) mod maintenance;
+pub(crate) mod notify_test;
 pub(crate) mod ping;
 pub(crate) mod run;
 pub(crate) mod status;

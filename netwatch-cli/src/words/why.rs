@@ -123,6 +123,17 @@ pub(crate) fn meaning(entry: &LedgerEntry, locale: Locale, clock: &dyn Fn(Wall) 
             format!("se estabilizó después de {changes} cambios"),
             format!("it settled after {changes} changes"),
         )),
+        Decision::Drill { by } => {
+            let by = printable(by);
+            Fact(in_words(
+                format!("{by} hizo un simulacro: no hubo corte"),
+                format!("{by} held a drill: there was no outage"),
+            ))
+        }
+        Decision::Moot => Not(words(
+            "terminó antes de que se pudiera avisar, y ya no cambia nada",
+            "it was over before it could be told, and changes nothing any more",
+        )),
         Decision::Removed => Fact(words("ya no se vigila", "it is watched no more")),
         Decision::Renamed { from } => {
             let from = printable(from);

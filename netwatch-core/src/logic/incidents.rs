@@ -1,5 +1,5 @@
-//! What is told of besides outages of devices (blindness, what cannot be seen, flapping): each is opened, owed, closed and
-//! told of at its end, as an outage is.
+//! What is told of besides outages of devices (blindness, what cannot be seen, flapping, self-alerts, drills): each is opened,
+//! owed, closed and told of at its end, as an outage is.
 
 use super::monitor::Monitor;
 use super::telling::Ending;
@@ -50,11 +50,14 @@ impl Monitor {
         }
     }
 
-    fn concerns(&self, teller: usize, incident: &Incident, target: Option<TargetId>) -> bool {
-        let Some(teller) = self.tellers.get(teller) else { return false };
+    fn concerns(&self, place: usize, incident: &Incident, target: Option<TargetId>) -> bool {
+        let Some(teller) = self.tellers.get(place) else { return false };
         let scope = &teller.desk.policy.scope;
         match (incident.topic, target) {
             (Topic::Blind, _) => true,
+            // Whoever delivers nothing would be told last.
+            (Topic::Trouble(_), _) => !incident.members.contains(&teller.desk.policy.name),
+            (Topic::Drill, Some(id)) => self.is_for(place, id),
             _ if scope.is_everything() => true,
             (Topic::Unseen(_), _) => {
                 let mut members = incident.members.iter().filter_map(|name| self.place_of(name));
@@ -66,7 +69,7 @@ impl Monitor {
     }
 
     fn line(&mut self, now: Now, kind: LineKind, incident: &Incident, target: Option<TargetId>) -> crate::model::Line {
-        let subject = target.map_or_else(|| Subject::new("", ""), |id| self.subject(id));
+        let subject = target.map_or_else(|| Subject::new(incident.outage.target.clone(), ""), |id| self.subject(id));
         let mut line = self.new_line(now, kind, subject, incident.outage.clone());
         (line.topic, line.members, line.changes) = (incident.topic, incident.members.clone(), incident.changes);
         line.critical = target.is_some_and(|id| self.topology.is_critical(id));

@@ -133,6 +133,11 @@ impl Journaling {
         if now.mono < since.plus(STALLED) { None } else { self.fail(now) }
     }
 
+    /// Whether a commit has taken effect in this run.
+    pub(super) fn has_committed(&self) -> bool {
+        self.acknowledged > 0
+    }
+
     /// Up to which commit a mail need not wait any more.
     pub(super) fn passed(&self) -> u64 {
         if self.failing_since.is_some() { u64::MAX } else { self.acknowledged }

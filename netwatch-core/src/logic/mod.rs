@@ -7,6 +7,7 @@
 mod acknowledgement;
 mod core_loss;
 mod drafting;
+mod drill;
 mod escalation;
 mod flapping;
 mod incidents;
@@ -32,6 +33,7 @@ mod taking;
 mod teller;
 mod telling;
 mod topology;
+mod troubles;
 mod unseen;
 mod verdict;
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::core_loss::CoreLoss;
+use super::drill::Drills;
 use super::escalation::Escalations;
 use super::flapping::Flappers;
 use super::isolation::Isolation;
@@ -19,6 +20,7 @@ use super::ripening::Awaiting;
 use super::state::TargetState;
 use super::teller::{Outcome, Teller};
 use super::topology::Topology;
+use super::troubles::Troubles;
 use super::unseen::Unseen;
 use crate::model::{
     Change, Commit, Content, DeliveryError, Draft, Event, Incident, Input, MailId, Mono, Notification, Now, OutageId,
@@ -95,6 +97,8 @@ pub struct Monitor {
     pub(super) flappers: Flappers,
     pub(super) unseen: Unseen,
     pub(super) escalations: Escalations,
+    pub(super) troubles: Troubles,
+    pub(super) drills: Drills,
     pub(super) incidents: BTreeMap<OutageId, Incident>,
     /// The longest that a check lasts, with the time to the next.
     pub(super) longest_check: Duration,
@@ -132,6 +136,8 @@ impl Monitor {
             flappers: Flappers::default(),
             unseen: Unseen::default(),
             escalations: Escalations::default(),
+            troubles: Troubles::default(),
+            drills: Drills::default(),
             incidents: BTreeMap::new(),
             longest_check: longest_check(&plan),
             by_name: OnceLock::new(),
@@ -183,6 +189,7 @@ impl Monitor {
             Input::Acknowledge { target, by, note } => {
                 self.handle_acknowledge(now, target, by, note);
             }
+            Input::Drill { target, by } => drop(self.handle_drill(now, target, by)),
             Input::Maintain(maintenance) => {
                 self.handle_maintain(now, maintenance.clone());
             }
@@ -300,6 +307,8 @@ impl Monitor {
         self.settle_flappers(now);
         self.tell_unseen(now);
         self.escalate_due(now);
+        self.look_at_troubles(now);
+        self.look_at_drill(now);
         let passed = self.journaling.passed();
         for place in 0..self.tellers.len() {
             self.settle_teller(now, place, passed);
@@ -345,6 +354,8 @@ impl Monitor {
             self.flappers.timeout(),
             self.unseen.timeout(),
             self.escalations.timeout(),
+            self.troubles.timeout(self.tellers.len()),
+            self.drills.timeout(),
             standing,
         ];
         self.timer = times.into_iter().flatten().min();

@@ -84,6 +84,11 @@ impl Outbox {
         now.mono >= self.not_before && self.mails.iter().all(|mail| mail.told && mail.stage != MailStage::Attempting)
     }
 
+    /// Whether no mail is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mails.is_empty()
+    }
+
     pub(super) fn draft(&mut self, mail: Mail) {
         self.mails.push(mail);
     }
@@ -179,6 +184,11 @@ impl Outbox {
                 mail.stage = MailStage::Waiting(now.mono);
             }
         }
+    }
+
+    /// There is nothing left to try it with, so nobody knows whether the path still fails.
+    pub(super) fn forget_failure(&mut self) {
+        (self.failures, self.failing_since, self.error) = (0, None, None);
     }
 
     /// The path failed. Returns when it is tried again.

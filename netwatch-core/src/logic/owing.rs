@@ -97,6 +97,10 @@ impl Monitor {
                 put(&mut self.journaling, &name, entry.clone());
                 Decision::Folded
             }
+            Ending::Moot(entry) => {
+                put(&mut self.journaling, &name, entry.clone());
+                Decision::Moot
+            }
             Ending::Owed(entry) => {
                 put(&mut self.journaling, &name, entry.clone());
                 Decision::Owed

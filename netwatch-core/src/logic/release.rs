@@ -1,7 +1,7 @@
 //! When a line may leave: group wait, group interval, budget and hours must all allow it.
 //!
-//! What is critical passes all but the group wait. What came by escalation is outside the budget, and so are blindness and
-//! flapping; of blindness there is at most one mail in 10 min. A reminder and a summary wait for group interval and hours.
+//! What is critical passes all but the group wait. What came by escalation is outside the budget, and so are blindness,
+//! self-alerts, drills and flapping; of blindness and of each self-alert there is at most one mail in 10 min. A reminder and a summary wait for group interval and hours.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::{Budget, Hold, LineId, Mono, Now, StandingKind, Topic};
 
 /// A device that was told of as back and is down again is told of within this time, whatever its budget.
 const TOLD_AGAIN_WITHIN: Duration = Duration::from_secs(600);
-/// No more than one blindness is told in this time; its end follows it as any line.
+/// No more than one blindness, and one self-alert of a kind, is told in this time; its end follows it as any line.
 const RATION: Duration = Duration::from_secs(600);
 /// A clock that is set back by more than this had been wrong.
 const SET_BACK: Duration = Duration::from_secs(2 * 3600);
@@ -75,11 +75,13 @@ impl Desk {
         ready = self.interval_over(ready.0, ready.1);
         let line = &owed.line;
         let later = match line.topic {
-            Topic::Blind if line.kind.brings_outage() => self.last_blind.map(|at| (at.plus(RATION), Hold::Rationed)),
-            Topic::Blind => None,
+            topic if topic.is_rationed() && line.kind.brings_outage() => {
+                self.rationed.get(topic.code()).map(|at| (at.plus(RATION), Hold::Rationed))
+            }
+            topic if topic.is_outside_budget() => None,
             _ if line.escalated => None,
             topic => match self.policy.budget {
-                Budget::All => self.last_sent.map(|(at, _)| (at.plus(self.policy.min_interval), Hold::Budget)),
+                Budget::All => self.last_counted.map(|at| (at.plus(self.policy.min_interval), Hold::Budget)),
                 Budget::Target if topic == Topic::Outage && line.kind.brings_outage() => {
                     self.budget_of(owed).map(|at| (at, Hold::Budget))
                 }

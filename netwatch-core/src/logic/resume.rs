@@ -89,6 +89,8 @@ impl Monitor {
             match (incident.topic, asked) {
                 (Topic::Blind, _) => self.restore_blindness(now, &incident),
                 (Topic::Unseen(_), _) => self.restore_unseen(now, &incident, &places),
+                (Topic::Trouble(trouble), _) => self.restore_trouble(now, trouble, &incident),
+                (Topic::Drill, _) => self.close_incident(now, incident.id()),
                 (_, Some(id)) => {
                     for teller in &mut self.tellers {
                         teller.desk.hold(now, &incident.outage.target, true);

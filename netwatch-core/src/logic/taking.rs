@@ -33,6 +33,9 @@ impl Monitor {
         if change.from.is_some() || change.save || change.ripe || first {
             self.carry_on(now, id, change, first);
         }
+        if let Verdict::Unknown(cause) = verdict {
+            self.look_at_drops(now, cause);
+        }
         if is_awaited {
             self.hear(now, id);
         }

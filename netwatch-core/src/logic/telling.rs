@@ -33,7 +33,10 @@ pub(super) struct Desk {
     /// Devices whose lines wait until they settle.
     flapping: HashSet<Arc<str>>,
     pub(super) last_sent: Option<(Mono, Wall)>,
-    pub(super) last_blind: Option<Mono>,
+    /// When the last mail was accepted that the budget counts.
+    pub(super) last_counted: Option<Mono>,
+    /// When what may be told only so often was last told, by topic.
+    pub(super) rationed: BTreeMap<&'static str, Mono>,
     /// When it was last told how everything stands.
     pub(super) last_standing: Option<(Mono, Wall)>,
     /// It is to be told how everything stands.
@@ -70,6 +73,8 @@ pub(super) enum Ending {
     Merged(Entry),
     /// Its beginning waits because the device is flapping: it is one of its changes.
     Folded(Entry),
+    /// Its beginning still waits, and matters no more.
+    Moot(Entry),
     /// It is owed.
     Owed(Entry),
     /// The notifier wants no recoveries.
@@ -89,7 +94,8 @@ impl Desk {
             open_told: BTreeSet::new(),
             flapping: HashSet::new(),
             last_sent: None,
-            last_blind: None,
+            last_counted: None,
+            rationed: BTreeMap::new(),
             last_standing: None,
             standing: None,
             looked: now.wall,
@@ -106,6 +112,7 @@ impl Desk {
         };
         if let Some(notifier) = saved.notifiers.get(&name) {
             self.last_sent = notifier.last_sent.map(both);
+            self.last_counted = self.last_sent.map(|(mono, _)| mono);
             self.last_standing = notifier.last_standing.map(both);
             self.looked = self.last_standing.map_or(now.wall, |(_, wall)| wall);
         }
@@ -167,10 +174,15 @@ impl Desk {
         if let Some(id) = self.openings.get(&outage.id).copied()
             && let Some(owed) = self.owed.get_mut(&id)
         {
-            let is_over = topic == Topic::Outage && !outage.removed && self.flapping.contains(&outage.target);
-            if is_over {
+            let is_folded = topic == Topic::Outage && !outage.removed && self.flapping.contains(&outage.target);
+            let is_moot = matches!(topic, Topic::Trouble(_));
+            if is_folded || is_moot {
                 self.openings.remove(&outage.id);
                 self.owed.remove(&id);
+                if is_moot {
+                    self.reckon(now);
+                    return Ending::Moot(Entry::Drop(id));
+                }
                 return Ending::Folded(Entry::Drop(id));
             }
             owed.line.kind = LineKind::Missed;
@@ -184,6 +196,21 @@ impl Desk {
         } else {
             Ending::Owed(self.owe(now, line()))
         }
+    }
+
+    /// The beginnings that wait on this topic need not be told any more.
+    pub(super) fn withdraw(&mut self, now: Now, topic: Topic) -> Vec<Line> {
+        let on_it = self.owed.values().filter(|owed| owed.line.topic == topic && owed.line.kind.brings_outage());
+        let withdrawn: Vec<Line> = on_it.map(|owed| owed.line.clone()).collect();
+        if withdrawn.is_empty() {
+            return withdrawn;
+        }
+        for line in &withdrawn {
+            self.owed.remove(&line.id);
+            self.openings.remove(&line.outage.id);
+        }
+        self.reckon(now);
+        withdrawn
     }
 
     /// What a device does waits until it settles, or does not any more.
@@ -245,11 +272,14 @@ impl Desk {
     /// The server has taken a mail with these lines. Returns what that makes of the record.
     pub(super) fn accepted(&mut self, now: Now, lines: &[Line], message_id: &Arc<str>) -> Vec<Change> {
         self.last_sent = Some((now.mono, now.wall));
+        if lines.is_empty() || lines.iter().any(|line| !line.topic.is_outside_budget()) {
+            self.last_counted = Some(now.mono);
+        }
         let name = self.policy.name.clone();
         let mut changes = Vec::new();
         for line in lines {
-            if line.topic == Topic::Blind && line.kind.brings_outage() {
-                self.last_blind = Some(now.mono);
+            if line.topic.is_rationed() && line.kind.brings_outage() {
+                self.rationed.insert(line.topic.code(), now.mono);
             }
             let key = line.topic.memory(&line.outage);
             let ends = line.kind != LineKind::Opened;

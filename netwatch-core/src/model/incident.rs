@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::outage::{Outage, OutageId};
 use super::sample::Cause;
+use super::trouble::Trouble;
 
 /// What a line speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +18,10 @@ pub enum Topic {
     Unseen(Cause),
     /// netwatch is cut off.
     Blind,
+    /// Something is wrong with netwatch itself.
+    Trouble(Trouble),
+    /// A rehearsal: an outage that is none, to see whether those whom it would concern hear of it.
+    Drill,
 }
 
 /// Begins what is remembered of anything but the outages of a device. No name has a control character.
@@ -30,6 +35,8 @@ impl Topic {
             Topic::Flapping => "flapping",
             Topic::Unseen(_) => "unseen",
             Topic::Blind => "blind",
+            Topic::Trouble(trouble) => trouble.code(),
+            Topic::Drill => "drill",
         }
     }
 
@@ -40,8 +47,19 @@ impl Topic {
             ("flapping", _) => Some(Topic::Flapping),
             ("unseen", Some(cause)) => Some(Topic::Unseen(cause)),
             ("blind", _) => Some(Topic::Blind),
-            _ => None,
+            ("drill", _) => Some(Topic::Drill),
+            (code, _) => Trouble::from_code(code).map(Topic::Trouble),
         }
+    }
+
+    /// Whether a mail with nothing else in it is outside the budget: it waits for none and uses none up.
+    pub const fn is_outside_budget(self) -> bool {
+        matches!(self, Topic::Blind | Topic::Trouble(_) | Topic::Drill)
+    }
+
+    /// Whether it is told no more than once in 10 min.
+    pub const fn is_rationed(self) -> bool {
+        matches!(self, Topic::Blind | Topic::Trouble(_))
     }
 
     /// Whether something is remembered under this name about the outages of a device.
@@ -64,9 +82,9 @@ impl Topic {
 pub struct Incident {
     /// What it is.
     pub topic: Topic,
-    /// When it began and ended, under a number of its own. Its target is the device for flapping, else empty.
+    /// When it began and ended, under a number of its own. Its target is the device for flapping and a drill, else empty.
     pub outage: Outage,
-    /// The devices that netwatch cannot see, by name.
+    /// The devices that netwatch cannot see, or the notifier that delivers nothing, by name.
     pub members: Arc<[Arc<str>]>,
     /// How often the flapping device went up or down so far.
     pub changes: u32,

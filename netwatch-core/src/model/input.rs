@@ -72,6 +72,13 @@ pub enum Input {
         /// In their words; may be empty.
         note: Arc<str>,
     },
+    /// Somebody rehearses an outage of a device.
+    Drill {
+        /// The device, by name.
+        target: Arc<str>,
+        /// Who.
+        by: Arc<str>,
+    },
     /// Somebody enters a maintenance; its id is given by the monitor.
     Maintain(Maintenance),
     /// Somebody ends a maintenance that was entered.

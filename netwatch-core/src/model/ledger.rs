@@ -165,6 +165,13 @@ pub enum Decision {
         /// How often it had changed.
         changes: u32,
     },
+    /// Somebody rehearses an outage of it.
+    Drill {
+        /// Who.
+        by: Arc<str>,
+    },
+    /// It was over before it could be told, and nobody need know of it any more.
+    Moot,
     /// It is watched no more.
     Removed,
     /// It goes on under a new name.
@@ -200,6 +207,8 @@ impl Decision {
             Decision::Acknowledged { .. } => "acknowledged",
             Decision::Flapping { .. } => "flapping",
             Decision::Settled { .. } => "settled",
+            Decision::Drill { .. } => "drill",
+            Decision::Moot => "moot",
             Decision::Removed => "removed",
             Decision::Renamed { .. } => "renamed",
         }

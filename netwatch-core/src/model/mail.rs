@@ -133,7 +133,7 @@ pub struct Line {
     pub critical: bool,
     /// Whether it came from another notifier, that could not deliver it or whose people did not acknowledge it.
     pub escalated: bool,
-    /// The devices that netwatch cannot see, by name.
+    /// The devices that netwatch cannot see, or the notifier that delivers nothing, by name.
     pub members: Arc<[Arc<str>]>,
     /// How often the flapping device went up or down.
     pub changes: u32,

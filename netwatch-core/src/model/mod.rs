@@ -5,6 +5,7 @@
 //! told of it is a *line* in a *mail*.
 
 mod calendar;
+mod drill;
 mod event;
 mod incident;
 mod input;
@@ -19,8 +20,10 @@ mod scope;
 mod status;
 mod target;
 mod time;
+mod trouble;
 
 pub use calendar::{Calendar, Period};
+pub use drill::DrillRefusal;
 pub use event::{Delivery, DeliveryOutcome, Event, Start, TargetView, Transition};
 pub use incident::{Incident, Topic};
 pub use input::{Input, Testimony, WitnessId};
@@ -38,3 +41,4 @@ pub use scope::Scope;
 pub use status::Status;
 pub use target::{Family, Host, PayloadRule, Settings, Target, TargetId};
 pub use time::{Mono, Now, Wall};
+pub use trouble::Trouble;

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Behind, Draft, Line, LineKind, Topic, Wall};
+use crate::model::{Behind, Draft, Line, LineKind, Topic, Trouble, Wall};
 
 /// How many devices are described; the others are counted.
 pub(super) const DESCRIBED: usize = 100;
@@ -16,6 +16,8 @@ pub(super) enum Section {
     Down,
     /// netwatch is cut off.
     Blind,
+    /// Something is wrong with netwatch itself.
+    Alert,
     /// A device goes up and down.
     Flapping,
     /// netwatch cannot see devices.
@@ -32,6 +34,12 @@ pub(super) enum Section {
     Seen,
     /// netwatch is no longer cut off.
     Sighted,
+    /// What was wrong with netwatch itself is over.
+    Mended,
+    /// An outage is rehearsed.
+    Drill,
+    /// A rehearsal is over.
+    Drilled,
 }
 
 impl Section {
@@ -48,6 +56,11 @@ impl Section {
             (Topic::Unseen(_), _) => Section::Seen,
             (Topic::Blind, LineKind::Opened) => Section::Blind,
             (Topic::Blind, _) => Section::Sighted,
+            // A step of the clock is over as soon as it is seen.
+            (Topic::Trouble(Trouble::Clock), _) | (Topic::Trouble(_), LineKind::Opened) => Section::Alert,
+            (Topic::Trouble(_), _) => Section::Mended,
+            (Topic::Drill, LineKind::Opened) => Section::Drill,
+            (Topic::Drill, _) => Section::Drilled,
         }
     }
 }

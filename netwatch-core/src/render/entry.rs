@@ -4,7 +4,7 @@ use super::chapter::end;
 use super::clean::{html, one_line};
 use super::clock::{Clock, duration};
 use super::lexicon::Lexicon;
-use crate::model::{Behind, Line, LineKind, Subject, Topic, Wall};
+use crate::model::{Behind, Line, LineKind, Subject, Topic, Trouble, Wall};
 
 /// How many characters of a name, an address or a group are shown.
 const NAME_CHARS: usize = 100;
@@ -50,6 +50,11 @@ impl Entry {
             }
             Topic::Blind => {
                 entry.name = "netwatch".to_owned();
+                entry.span(line, at, words, clock);
+            }
+            Topic::Trouble(trouble) => entry.trouble(trouble, line, at, words, clock),
+            Topic::Drill => {
+                entry.device(line, words);
                 entry.span(line, at, words, clock);
             }
         }
@@ -126,6 +131,22 @@ impl Entry {
         if let Some(closed) = outage.closed.filter(|_| !is_open) {
             let label = if outage.removed { words.removed_at() } else { words.answered_again() };
             self.fact(label, clock.time(closed, at));
+        }
+    }
+
+    /// What is wrong with netwatch, since when, and what to do.
+    fn trouble(&mut self, trouble: Trouble, line: &Line, at: Wall, words: Lexicon, clock: &Clock) {
+        let notifier = line.members.first().map(|name| one_line(name, NAME_CHARS)).unwrap_or_default();
+        let wrong = words.trouble(trouble, &notifier);
+        self.name = if trouble == Trouble::Clock { wrong } else { format!("netwatch {wrong}") };
+        if trouble == Trouble::Clock {
+            self.fact(words.expected(), clock.time(line.outage.first_bad, at));
+            self.fact(words.found(), clock.time(end(line, at), at));
+        } else {
+            self.span(line, at, words, clock);
+        }
+        if trouble == Trouble::Clock || line.kind == LineKind::Opened {
+            self.fact(words.remedy_label(), words.remedy(trouble).to_owned());
         }
     }
 

@@ -9,6 +9,7 @@ mod lexicon;
 mod phrases;
 mod reasons;
 mod subject;
+mod troubles;
 mod words;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ impl Lexicon {
         match section {
             Section::Down => Status::Down.word(self.0),
             Section::Blind => self.pick("NETWATCH SIN RED", "NETWATCH IS CUT OFF"),
+            Section::Alert => self.pick("NETWATCH TIENE UN PROBLEMA", "NETWATCH HAS A PROBLEM"),
             Section::Flapping => self.pick("INESTABLE", "FLAPPING"),
             Section::Unseen => self.pick("NETWATCH NO LOS VE", "NETWATCH CANNOT SEE THEM"),
             Section::Late => self.pick("AVISADO TARDE: YA RESPONDE", "REPORTED LATE: ANSWERING AGAIN"),
@@ -19,6 +20,9 @@ impl Lexicon {
             Section::Settled => self.pick("DEJÓ DE CAMBIAR", "NO LONGER CHANGING"),
             Section::Seen => self.pick("NETWATCH LOS VE DE NUEVO", "NETWATCH SEES THEM AGAIN"),
             Section::Sighted => self.pick("NETWATCH VOLVIÓ A TENER RED", "NETWATCH IS CONNECTED AGAIN"),
+            Section::Mended => self.pick("YA NO PASA EN NETWATCH", "NETWATCH IS WELL AGAIN"),
+            Section::Drill => self.pick("SIMULACRO", "DRILL"),
+            Section::Drilled => self.pick("FIN DEL SIMULACRO", "END OF THE DRILL"),
         }
     }
 
@@ -42,6 +46,12 @@ impl Lexicon {
             }
             (Section::Blind, Locale::En) => {
                 "netwatch is cut off from the network. Until that ends, it cannot tell how any device is.".to_owned()
+            }
+            (Section::Alert, Locale::Es) => {
+                "netwatch tiene un problema propio, y puede vigilar o avisar peor que de costumbre.".to_owned()
+            }
+            (Section::Alert, Locale::En) => {
+                "netwatch itself has a problem, and may watch or tell less well than usual.".to_owned()
             }
             (Section::Flapping, Locale::Es) => {
                 let (falls, settles) =
@@ -105,6 +115,20 @@ impl Lexicon {
             }
             (Section::Sighted, Locale::En) => {
                 "netwatch is connected again. While it was not, it could not tell how any device was.".to_owned()
+            }
+            (Section::Mended, Locale::Es) => "Un problema que tenía netwatch terminó.".to_owned(),
+            (Section::Mended, Locale::En) => "A problem that netwatch had is over.".to_owned(),
+            (Section::Drill, Locale::Es) => {
+                "Esto es un simulacro: no hay ningún corte. Así se avisaría de uno.".to_owned()
+            }
+            (Section::Drill, Locale::En) => {
+                "This is a drill: there is no outage. You would be told of one like this.".to_owned()
+            }
+            (Section::Drilled, Locale::Es) => {
+                "Terminó el simulacro. No hubo ningún corte, y no cuenta en los informes.".to_owned()
+            }
+            (Section::Drilled, Locale::En) => {
+                "The drill is over. There was no outage, and reports do not count it.".to_owned()
             }
         }
     }

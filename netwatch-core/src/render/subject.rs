@@ -1,7 +1,7 @@
 //! The subject of a mail: all that a locked phone shows.
 //!
-//! It begins with what needs a person first. Only a mail that brings an outage which is still open holds the word of
-//! [`Status::Down`], so that a filter on it catches outages alone: in every other subject that word is taken out, even where it is
+//! It begins with what needs a person first. Only a mail that brings an outage which is still open, or rehearses one, holds the
+//! word of [`Status::Down`], so that a filter on it catches outages alone: in every other subject that word is taken out, even where it is
 //! part of a device's name.
 
 use super::chapter::{Chapter, Section, end};
@@ -39,7 +39,7 @@ pub(super) fn subject(
             standing.map_or(lines.clone(), |standing| lines + &words.standing_too(standing, still_open))
         }
     };
-    let is_outage = chapters.first().is_some_and(|first| first.section == Section::Down);
+    let is_outage = chapters.first().is_some_and(|first| matches!(first.section, Section::Down | Section::Drill));
     let subject = if is_outage { subject } else { subject.replace(Status::Down.word(words.0), "…") };
     one_line(&subject, SUBJECT_CHARS)
 }
@@ -58,6 +58,7 @@ fn leading(draft: &Draft, first: &Chapter<'_>, chapters: &[Chapter<'_>], words: 
         Section::Settled => named(words.pick("ESTABLE", "STABLE")),
         Section::Removed => named(words.pick("YA NO SE VIGILA", "NO LONGER WATCHED")),
         Section::Blind => words.pick("netwatch quedó sin red", "netwatch is cut off").to_owned(),
+        Section::Alert => words.alert(first),
         Section::Unseen => words.unseen(first),
         Section::Seen => {
             format!("{} {}", words.pick("netwatch ve de nuevo", "netwatch sees again:"), words.seen(first))
@@ -69,6 +70,9 @@ fn leading(draft: &Draft, first: &Chapter<'_>, chapters: &[Chapter<'_>], words: 
             }
             _ => words.pick("netwatch volvió a tener red", "netwatch is connected again").to_owned(),
         },
+        Section::Mended => words.pick("netwatch: terminó un problema propio", "netwatch: a problem is over").to_owned(),
+        Section::Drill => drill(&named(Status::Down.word(words.0)), words),
+        Section::Drilled => drill(&named(ok), words),
         Section::Late => {
             let back = chapters.iter().find(|chapter| chapter.section == Section::Back);
             let both = first.lines.iter().chain(back.iter().flat_map(|back| &back.lines)).copied();
@@ -87,7 +91,28 @@ fn leading(draft: &Draft, first: &Chapter<'_>, chapters: &[Chapter<'_>], words: 
     }
 }
 
+/// Marks what is rehearsed.
+fn drill(subject: &str, words: Lexicon) -> String {
+    format!("{}: {subject}", words.pick("SIMULACRO", "DRILL"))
+}
+
 impl Lexicon {
+    /// `netwatch: no puede escribir en el disco`.
+    fn alert(self, chapter: &Chapter<'_>) -> String {
+        let first = chapter.lines.first().and_then(|line| match line.topic {
+            Topic::Trouble(trouble) => {
+                let notifier = line.members.first().map(|name| one_line(name, NAME_OF_MANY_CHARS)).unwrap_or_default();
+                Some(self.trouble(trouble, &notifier))
+            }
+            _ => None,
+        });
+        let others = match chapter.count.saturating_sub(1) {
+            0 => String::new(),
+            others => format!(", {}", self.more(others)),
+        };
+        format!("netwatch: {}{others}", first.unwrap_or_default())
+    }
+
     /// `agg-3 (+200), olt-7, 4 más`: devices by name, of `count` in all.
     fn name_some<'a>(self, lines: impl Iterator<Item = &'a Line>, count: usize) -> String {
         let shown = if count > NAMES { NAMES_OF_MANY } else { NAMES };

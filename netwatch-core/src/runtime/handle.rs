@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::BuildError;
-use crate::model::{Maintenance, MaintenanceId, Outage, Plan};
+use crate::model::{DrillRefusal, Maintenance, MaintenanceId, Outage, Plan};
 use crate::notify::Notifier;
 use crate::render::{Render, TimeZoneError};
 
@@ -63,6 +63,18 @@ pub enum AcknowledgeError {
         /// The target.
         target: Arc<str>,
     },
+    /// netwatch does not run any more.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+}
+
+/// An outage was not rehearsed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DrillError {
+    /// It makes no sense as things stand.
+    #[error(transparent)]
+    Refused(#[from] DrillRefusal),
     /// netwatch does not run any more.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -144,6 +156,7 @@ pub(super) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
 pub(super) enum Command {
     Reload(Box<Reload>, Answer<(), ReloadError>),
     Acknowledge { target: Arc<str>, by: Arc<str>, note: Arc<str>, answer: Answer<Outage, AcknowledgeError> },
+    Drill { target: Arc<str>, by: Arc<str>, answer: Answer<Outage, DrillError> },
     Maintain(Box<Maintenance>, Answer<MaintenanceId, MaintainError>),
     EndMaintenance(MaintenanceId, Answer<(), EndMaintenanceError>),
     Maintenance(Answer<Vec<Maintenance>, Ended>),
@@ -200,6 +213,18 @@ impl Handle {
     pub async fn acknowledge(&self, target: &str, by: &str, note: &str) -> Result<Outage, AcknowledgeError> {
         let (target, by, note) = (target.into(), by.into(), note.into());
         self.ask(|answer| Command::Acknowledge { target, by, note, answer }).await
+    }
+
+    /// Rehearses an outage of a target on behalf of `by`: a mail that is marked as a drill goes to everybody whom a real outage
+    /// would be told, and another a minute later says that it is over. Nothing of it is recorded as an outage. Gives what
+    /// is told.
+    ///
+    /// # Errors
+    /// When there is no such target, nobody would be told of it, the last drill was less than 10 min ago, or netwatch has
+    /// ended.
+    pub async fn drill(&self, target: &str, by: &str) -> Result<Outage, DrillError> {
+        let (target, by) = (target.into(), by.into());
+        self.ask(|answer| Command::Drill { target, by, answer }).await
     }
 
     /// Enters a maintenance; outages that open in it are not told. Gives the id that it gets: one that it bears already

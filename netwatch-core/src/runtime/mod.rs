@@ -22,4 +22,6 @@ mod tests;
 mod witnesses;
 
 pub use builder::{BuildError, Builder, Netwatch, RunError};
-pub use handle::{AcknowledgeError, EndMaintenanceError, Ended, Handle, MaintainError, Reload, ReloadError};
+pub use handle::{
+    AcknowledgeError, DrillError, EndMaintenanceError, Ended, Handle, MaintainError, Reload, ReloadError,
+};

@@ -31,6 +31,9 @@ impl Driver {
                 };
                 let _ = answer.send(result);
             }
+            Command::Drill { target, by, answer } => {
+                let _ = answer.send(self.monitor.handle_drill(now, &target, &by).map_err(Into::into));
+            }
             Command::Maintain(maintenance, answer) => {
                 let result = sound(&maintenance, &self.plan, now);
                 let _ = answer.send(result.map(|()| self.monitor.handle_maintain(now, *maintenance)));

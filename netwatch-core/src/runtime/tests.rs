@@ -220,7 +220,7 @@ async fn a_journal_that_fails_does_not_keep_the_mail_and_is_told_of() {
     disk.expect_commit().returning(|_| Err(CommitError::new("here", "disk full")));
     let (seen, mails) = (Seen::default(), Log::default());
     let builder = builder(plan(vec![quick("olt-1")]), disk, dies_after(0), &seen);
-    let ended = builder.notifier("noc", mailer(&mails)).build().unwrap().run(sleep(seconds(60))).await;
+    let ended = builder.notifier("noc", mailer(&mails)).build().unwrap().run(sleep(seconds(50))).await;
     assert!(matches!(&ended, Err(RunError::NotSaved { reason }) if reason.contains("disk full")), "{ended:?}");
     assert_eq!(mails.lock().unwrap().len(), 1);
     let events = seen.events.lock().unwrap();

@@ -229,6 +229,8 @@ mod tests {
             Decision::ToldAtOnce,
             Decision::Folded,
             Decision::Escalated,
+            Decision::Drill { by: "ana".into() },
+            Decision::Moot,
             Decision::Settled { changes: 9 },
             Decision::Removed,
             Decision::Renamed { from: name() },

@@ -1,7 +1,7 @@
 //! Every kind of mail, in both languages.
 
 use super::*;
-use crate::model::{Ack, Cause, GroupCount, Held, Hold, Standing, StandingKind, Topic};
+use crate::model::{Ack, Cause, GroupCount, Held, Hold, Standing, StandingKind, Topic, Trouble};
 
 /// A line about something that began `seconds` ago.
 fn incident(topic: Topic, kind: LineKind, name: &str, seconds: u64, lasted: u64) -> Line {
@@ -22,6 +22,15 @@ fn unseen(kind: LineKind, cause: Cause, members: &[&str]) -> Line {
 fn blind(kind: LineKind) -> Line {
     let mut line = incident(Topic::Blind, kind, "", 2_280, 1_680);
     line.subject = Subject::new("", "");
+    line
+}
+
+fn trouble(trouble: Trouble, kind: LineKind) -> Line {
+    let mut line = incident(Topic::Trouble(trouble), kind, "", 2_280, 1_680);
+    line.subject = Subject::new("", "");
+    if trouble == Trouble::MailPath {
+        line.members = ["noc".into()].into();
+    }
     line
 }
 
@@ -185,4 +194,29 @@ fn a_summary_counts_everything() {
 #[test]
 fn a_summary_comes_even_if_there_is_nothing_to_tell() {
     snapshot("summary_calm", &with_standing(draft(vec![]), Standing::new(StandingKind::Summary)));
+}
+
+#[test]
+fn what_is_wrong_with_netwatch_itself_says_what_to_do() {
+    for trouble in Trouble::ALL {
+        let kind = if trouble == Trouble::Clock { LineKind::Missed } else { LineKind::Opened };
+        snapshot(&format!("trouble_{}", trouble.code()), &draft(vec![self::trouble(trouble, kind)]));
+    }
+    let over = [Trouble::Disk, Trouble::MailPath].map(|it| trouble(it, LineKind::Closed));
+    snapshot("troubles_over", &draft(over.to_vec()));
+    let two = [Trouble::Disk, Trouble::ReceiveDrops].map(|it| trouble(it, LineKind::Opened));
+    assert_eq!(
+        subject(&draft(two.to_vec())),
+        ["netwatch: no puede escribir en el disco, 1 más", "netwatch: cannot write to its disk, 1 more"]
+    );
+}
+
+#[test]
+fn a_drill_is_marked_as_one_and_looks_like_an_outage() {
+    let rehearsed = |kind| Line { critical: true, ..incident(Topic::Drill, kind, "olt-7", 60, 60) };
+    snapshot("drill", &draft(vec![rehearsed(LineKind::Opened)]));
+    snapshot("drill_over", &draft(vec![rehearsed(LineKind::Closed)]));
+    let real = line(LineKind::Opened, "agg-3", 200, 0);
+    let both = draft(vec![rehearsed(LineKind::Opened), real]);
+    assert_eq!(subject(&both), ["NO RESPONDE: agg-3", "DOWN: agg-3"], "what is real comes first");
 }

@@ -77,7 +77,7 @@ pub(super) fn detail(decision: &Decision) -> Result<String, DecisionError> {
         }
         Decision::Sent { message_id } => detail.message_id = Some(text(message_id)),
         Decision::NotAccepted { reason } => detail.reason = Some(reason.clone()),
-        Decision::Acknowledged { by } => detail.by = Some(text(by)),
+        Decision::Acknowledged { by } | Decision::Drill { by } => detail.by = Some(text(by)),
         Decision::Flapping { changes } | Decision::Settled { changes } => detail.changes = Some(*changes),
         Decision::Renamed { from } => detail.from = Some(text(from)),
         Decision::Due
@@ -89,6 +89,7 @@ pub(super) fn detail(decision: &Decision) -> Result<String, DecisionError> {
         | Decision::ToldAtOnce
         | Decision::Folded
         | Decision::Escalated
+        | Decision::Moot
         | Decision::Removed => {}
     }
     Ok(serde_json::to_string(&detail)?)
@@ -131,6 +132,8 @@ pub(super) fn decision(code: &str, json: &str) -> Result<Decision, DecisionError
         "acknowledged" => Decision::Acknowledged { by: detail.by.ok_or_else(|| missing("by"))?.into() },
         "flapping" => Decision::Flapping { changes: changes()? },
         "settled" => Decision::Settled { changes: changes()? },
+        "drill" => Decision::Drill { by: detail.by.ok_or_else(|| missing("by"))?.into() },
+        "moot" => Decision::Moot,
         "removed" => Decision::Removed,
         "renamed" => Decision::Renamed { from: detail.from.ok_or_else(|| missing("from"))?.into() },
         unknown => return Err(DecisionError::Decision(unknown.to_owned())),
@@ -225,6 +228,8 @@ mod tests {
             name().prop_map(|by| Decision::Acknowledged { by }).boxed(),
             any::<u32>().prop_map(|changes| Decision::Flapping { changes }).boxed(),
             any::<u32>().prop_map(|changes| Decision::Settled { changes }).boxed(),
+            name().prop_map(|by| Decision::Drill { by }).boxed(),
+            Just(Decision::Moot).boxed(),
             Just(Decision::Removed).boxed(),
             name().prop_map(|from| Decision::Renamed { from }).boxed(),
         ]
@@ -246,7 +251,7 @@ mod tests {
             assert!(!tried.contains(&discriminant(&decision)), "{} twice", decision.code());
             tried.push(discriminant(&decision));
         }
-        assert_eq!(tried.len(), 24, "a new decision needs a strategy");
+        assert_eq!(tried.len(), 26, "a new decision needs a strategy");
     }
 
     #[test]

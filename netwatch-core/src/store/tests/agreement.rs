@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::model::{
     Ack, Behind, Calendar, Cause, Change, Commit, Content, Incident, Line, LineId, LineKind, MailId, Maintenance,
     MaintenanceId, Outage, OutageId, Period, Saved, SavedMail, SavedNotifier, SavedTarget, Scope, Status, Subject,
-    Told, Topic, Wall,
+    Told, Topic, Trouble, Wall,
 };
 
 fn name() -> impl Strategy<Value = Arc<str>> {
@@ -63,7 +63,8 @@ fn outage() -> impl Strategy<Value = Outage> {
 fn topic() -> impl Strategy<Value = Topic> {
     let causes = [Cause::Blind, Cause::NoRoute, Cause::SendFailed(0), Cause::ConntrackFull, Cause::ProbeFailed];
     let unseen = prop::sample::select(causes.to_vec()).prop_map(Topic::Unseen);
-    prop_oneof![Just(Topic::Outage), Just(Topic::Flapping), unseen, Just(Topic::Blind)]
+    let trouble = prop::sample::select(&Trouble::ALL[..]).prop_map(Topic::Trouble);
+    prop_oneof![Just(Topic::Outage), Just(Topic::Flapping), unseen, Just(Topic::Blind), Just(Topic::Drill), trouble]
 }
 
 fn incident() -> impl Strategy<Value = Incident> {

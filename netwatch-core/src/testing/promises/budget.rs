@@ -17,6 +17,8 @@ const SLACK: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Memory {
     last: Option<Mono>,
+    /// The last mail with something in it that the budget counts.
+    counted: Option<Mono>,
     /// Which outage of each device was brought last, and when.
     brought: HashMap<usize, (CaseId, Mono)>,
     ended: HashSet<CaseId>,
@@ -46,6 +48,9 @@ pub(super) fn check(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
                 let (Some(lines), true) = (mails.remove(&**message_id), counted.insert(message_id)) else { continue };
                 let memory = memories.entry(notifier.clone()).or_default();
                 memory.last = Some(at);
+                if lines.is_empty() || lines.iter().any(|line| !line.topic.is_outside_budget()) {
+                    memory.counted = Some(at);
+                }
                 for line in lines.iter().filter(|line| line.topic == Topic::Outage) {
                     let Some(device) = evidence.device(&line.outage.target) else { continue };
                     let id = (line.outage.id, device);
@@ -77,7 +82,7 @@ fn judge(
     if evidence.scene.forgotten.touches(recently) || draft.standing.is_some() {
         return;
     }
-    let passes = |line: &Line| line.critical || line.topic == Topic::Blind;
+    let passes = |line: &Line| line.critical || line.topic.is_outside_budget();
     if draft.lines.iter().any(passes) {
         return;
     }
@@ -93,8 +98,9 @@ fn judge(
     }
     // What nobody saw to, or what another could not deliver, does not wait for the budget.
     let is_escalated = draft.lines.iter().any(|line| line.escalated);
-    if policy.budget == Budget::All && !is_escalated && since.is_some_and(|since| since < policy.min_interval) {
-        broken("budget of all", format!("a mail leaves {since:?} after the one before"));
+    let counted = memory.counted.map(|last| at.since(last).saturating_add(SLACK));
+    if policy.budget == Budget::All && !is_escalated && counted.is_some_and(|since| since < policy.min_interval) {
+        broken("budget of all", format!("a mail leaves {counted:?} after the one before"));
     }
     if policy.budget == Budget::Target
         && !draft.lines.is_empty()

@@ -45,6 +45,8 @@ pub enum Class {
     Reload,
     /// Notifiers have policies other than the default.
     Policy,
+    /// Operators hold drills.
+    Drill,
 }
 
 /// A set of [classes](Class).
@@ -53,7 +55,7 @@ pub struct Classes(u32);
 
 impl Class {
     /// All of them.
-    pub const ALL: [Class; 19] = [
+    pub const ALL: [Class; 20] = [
         Class::Devices,
         Class::Links,
         Class::Management,
@@ -73,6 +75,7 @@ impl Class {
         Class::Maintenance,
         Class::Reload,
         Class::Policy,
+        Class::Drill,
     ];
 
     /// Its name on the command line.
@@ -97,6 +100,7 @@ impl Class {
             Class::Maintenance => "maintenance",
             Class::Reload => "reload",
             Class::Policy => "policy",
+            Class::Drill => "drill",
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct Operators {
     pub versions: Vec<Version>,
     /// When somebody looks at what is down and acknowledges one of it.
     pub acknowledge: Vec<Mono>,
+    /// When somebody rehearses an outage.
+    pub drills: Vec<Mono>,
     /// Maintenances that are entered.
     pub works: Vec<Work>,
 }
@@ -120,7 +122,8 @@ impl Operators {
             Work { at, devices: some, length: between(&mut rng, MINUTE, 2 * HOUR), ends_after }
         });
         let works = works.collect();
-        Operators { versions, acknowledge: times(Class::Acknowledge, "acknowledge", HOUR / 2), works }
+        let acknowledge = times(Class::Acknowledge, "acknowledge", HOUR / 2);
+        Operators { versions, acknowledge, drills: times(Class::Drill, "drill", 3 * HOUR), works }
     }
 }
 

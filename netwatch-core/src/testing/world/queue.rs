@@ -66,6 +66,8 @@ pub(super) enum Act {
     Reload(usize),
     /// Somebody acknowledges something that is down.
     Acknowledge,
+    /// Somebody rehearses an outage of something.
+    Drill,
     /// Somebody enters the maintenance of this number.
     Enter(usize),
     /// Somebody ends it before its time.
@@ -81,6 +83,7 @@ pub(super) fn agenda(fate: &Fate, operators: &Operators) -> Vec<(Mono, Act)> {
     let versions = operators.versions.iter().enumerate().skip(1);
     agenda.extend(versions.map(|(number, version)| (version.written, Act::Reload(number))));
     agenda.extend(operators.acknowledge.iter().map(|at| (*at, Act::Acknowledge)));
+    agenda.extend(operators.drills.iter().map(|at| (*at, Act::Drill)));
     for (number, work) in operators.works.iter().enumerate() {
         agenda.push((work.at, Act::Enter(number)));
         agenda.extend(work.ends_after.map(|after| (work.at.plus(after), Act::End(number))));

@@ -20,8 +20,8 @@ use super::span::Span;
 use super::{fate, network};
 use crate::logic::{Due, Monitor, MonitorOptions, Output, Schedule};
 use crate::model::{
-    Calendar, Cause, Commit, Content, Draft, Event, Maintenance, MaintenanceId, Mono, Notification, Now, Period,
-    Sample, Saved, Scope, TargetId, Testimony, WitnessId,
+    Calendar, Cause, Commit, Content, Draft, DrillRefusal, Event, Maintenance, MaintenanceId, Mono, Notification, Now,
+    Period, Sample, Saved, Scope, TargetId, Testimony, WitnessId,
 };
 
 /// How often a witness is asked, and how long its answer and its silence take.
@@ -247,6 +247,7 @@ impl World {
             Act::Reload(version) if version > self.version => self.reload(version),
             Act::Reload(_) => {}
             Act::Acknowledge => self.acknowledge(),
+            Act::Drill => self.drill(),
             Act::Enter(number) => {
                 let work = &self.history.operators.works[number];
                 let version = &self.history.operators.versions[self.version];
@@ -285,6 +286,16 @@ impl World {
             self.odd(&format!("{name} has outage {} open and acknowledging it gave {said:?}", outage.number()));
         }
         self.write(Happening::Acknowledged { device, outage: said });
+    }
+
+    fn drill(&mut self) {
+        let version = &self.history.operators.versions[self.version];
+        let Some(last) = version.plan.targets.len().checked_sub(1) else { return };
+        let target = self.chance.usize(0..=last);
+        let name = version.plan.targets[target].name.clone();
+        if let Err(refusal @ DrillRefusal::NoTarget { .. }) = self.monitor.handle_drill(self.now, &name, "turno") {
+            self.odd(&format!("a drill of {name} is refused: {refusal}"));
+        }
     }
 
     fn reload(&mut self, version: usize) {
