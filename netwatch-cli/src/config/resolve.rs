@@ -233,4 +233,6 @@ fn resolve_listen(written: Option<&At<String>>, problems: &mut Problems) -> Sock
 }
 
 #[cfg(test)]
+mod nights;
+#[cfg(test)]
 mod tests;

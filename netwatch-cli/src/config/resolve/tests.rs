@@ -7,7 +7,7 @@ use crate::config::file;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn config(toml: &str) -> Config {
+pub(super) fn config(toml: &str) -> Config {
     let mut problems = Problems::default();
     let raw = file::parse(Path::new("a.toml"), toml, &mut problems);
     let gateway = Host::Ip { ip: [192, 0, 2, 254].into(), zone: None };
