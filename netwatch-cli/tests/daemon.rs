@@ -175,6 +175,69 @@ fn technicians_are_told_why_something_cannot_be_done() {
     assert!(tell(dir.path(), "maintenance list").1.contains("No hay ningún mantenimiento"));
 }
 
+/// The subjects of the mails in a folder, in the order in which they were written.
+fn subjects(mail: &Path) -> Vec<String> {
+    let Ok(found) = std::fs::read_dir(mail) else { return Vec::new() };
+    let mut files: Vec<_> = found.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some()).collect();
+    files.sort();
+    let subject = |path| {
+        let mail = std::fs::read_to_string(path).unwrap();
+        mail.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap().to_owned()
+    };
+    files.into_iter().map(subject).collect()
+}
+
+#[test]
+fn a_drill_goes_the_way_of_a_real_outage_and_ends_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let notifier = "[[notifier]]\nname = \"noc\"\nkind = \"file\"\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n";
+    std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}{notifier}")).unwrap();
+    let daemon = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    until("both answer", || text(&ask(dir.path(), "status --data-dir data").stdout).contains("2 equipos: 2 OK"));
+    let (code, said) = tell(dir.path(), "drill this --by ana");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("SIMULACRO") && said.contains("netwatch why this"), "{said}");
+    let mail = dir.path().join("data/mail");
+    until("the drill is told", || !subjects(&mail).is_empty());
+    assert_eq!(subjects(&mail), ["SIMULACRO: NO RESPONDE: this"]);
+    for (arguments, says) in
+        [("drill this --by ana", "less than 10 min ago"), ("drill nobody --by ana", "no target has that name")]
+    {
+        let (code, said) = tell(dir.path(), arguments);
+        assert_eq!((code, said.contains(says)), (Some(1), true), "{said}");
+    }
+    assert!(text(&ask(dir.path(), "status --data-dir data").stdout).contains("2 equipos: 2 OK"), "nothing is down");
+    daemon.signal("TERM");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    let again = Daemon(netwatch(dir.path(), &[], "run --data-dir data").spawn().unwrap());
+    until("its end is told", || subjects(&mail).len() == 2);
+    assert_eq!(subjects(&mail)[1], "SIMULACRO: OK: this");
+    until("why", || tell(dir.path(), "why this").1.contains("ana hizo un simulacro"));
+    again.signal("TERM");
+    again.end();
+}
+
+#[test]
+fn each_notifier_can_be_tried_without_a_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = "[[notifier]]\nname = \"jefe\"\nkind = \"smtp\"\nserver = \"127.0.0.1\"\nport = 9\nsecurity = \"none\"\nfrom = \"n@example.net\"\nto = [\"j@example.net\"]\n";
+    let notifiers = format!("[[notifier]]\nname = \"noc\"\nkind = \"file\"\n{refused}");
+    std::fs::write(dir.path().join("netwatch.toml"), format!("{CONFIG}{notifiers}")).unwrap();
+    let (code, said) = tell(dir.path(), "notify-test noc");
+    assert_eq!((code, said.trim()), (Some(0), "noc: aceptado"));
+    let mails = subjects(&dir.path().join("data/mail"));
+    assert!(mails.len() == 1 && mails[0].starts_with("Prueba de netwatch"), "{mails:?}");
+    let (code, said) = tell(dir.path(), "notify-test --json");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["notifiers"][0]["error"]), (Some(1), &serde_json::Value::Null));
+    let error = said["notifiers"][1]["error"].as_str().unwrap();
+    assert!(error.contains("127.0.0.1:9") && error.contains("refused"), "{error}");
+    let (code, said) = tell(dir.path(), "notify-test nobody");
+    assert_eq!((code, said.contains("no notifier has the name")), (Some(2), true), "{said}");
+    assert!(!dir.path().join("data/netwatch.db").exists(), "nothing is recorded");
+}
+
 #[test]
 fn status_ends_well_only_if_netwatch_can_tell() {
     let beside = |paused: bool| {
