@@ -7,7 +7,7 @@ mod field;
 
 use std::time::Duration;
 
-use field::{Field, wall};
+use field::{Field, Manner, wall};
 use netwatch_core::{
     Budget, Calendar, Cause, Content, Decision, Event, Group, GroupId, Host, LineKind, Maintenance, NotifierPolicy,
     Period, Plan, Scope, Standing, StandingKind, Status, Target, TargetId, Topic,
@@ -161,6 +161,31 @@ fn a_summary_comes_at_its_time_and_says_how_everything_stands() {
     let mut quiet = self::field(self::plan(&["a"], |noc| noc.summaries = [wall(7 * HOUR as i64)].into()));
     quiet.run_until(8 * HOUR);
     assert_eq!(said(&quiet, "noc"), ["summary  of 0 warn 0"], "it proves the path also when all is well");
+}
+
+#[test]
+fn a_summary_names_a_hundred_that_are_slow_and_counts_all_that_the_notifier_is_for() {
+    let names: Vec<String> = (0..150).map(|n| format!("cpe-{n:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let slow = Manner { rtt: Duration::from_millis(400), loses: 0 };
+    let lists = |scope: Scope| {
+        let plan = plan(&names, |noc| {
+            noc.summaries = [wall(7 * HOUR as i64)].into();
+            noc.scope = scope;
+        });
+        let counts = |draft: &netwatch_core::Draft| {
+            let standing = draft.standing.as_ref().expect("a summary");
+            Content::new(format!("{} of {}", standing.warnings.len(), standing.warnings_total), "", "")
+        };
+        let mut field = Field::with_words(plan, Box::new(counts));
+        for name in &names[..120] {
+            field.manners.insert((*name).into(), (6 * HOUR..8 * HOUR, slow));
+        }
+        field.run_until(7 * HOUR + MINUTE);
+        said(&field, "noc")
+    };
+    assert_eq!(lists(Scope::everything()), ["100 of 120"]);
+    assert_eq!(lists(Scope::targets(["cpe-000", "cpe-001", "cpe-149"])), ["2 of 2"]);
 }
 
 fn escalating() -> Plan {

@@ -89,4 +89,30 @@ mod tests {
         assert!(!fallen(20, (0..10).map(|n| n * 2)), "not within one interval");
         assert!(!fallen(4, 0..2), "two of four are no core");
     }
+
+    #[test]
+    fn those_that_fall_in_one_moment_count_each_and_are_forgotten_together() {
+        assert!(fallen(20, std::iter::repeat_n(0, 10)));
+        assert!(!fallen(19, std::iter::repeat_n(0, 9).chain([11])), "nine are forgotten, and one of ten is not half");
+    }
+
+    #[test]
+    fn what_counts_is_the_interval_that_ends_with_the_last_of_them() {
+        assert!(fallen(5, [0, 5, 10].into_iter()), "exactly one interval");
+        assert!(fallen(7, [0, 5, 9, 12].into_iter()), "the first is too long ago, the three others are half");
+        assert!(!fallen(8, [0, 5, 9, 12].into_iter()));
+    }
+
+    #[test]
+    fn a_reload_keeps_what_fell_and_counts_anew_who_answers() {
+        let mut loss = CoreLoss::new(&Plan::default());
+        (0..6).for_each(|_| loss.rises());
+        (0..3).for_each(|_| loss.falls(at(100)));
+        loss.replan(&Plan::default(), 20);
+        assert!(loss.holds(at(100)), "what was told as the core's stays the core's");
+        (0..9).for_each(|_| loss.falls(at(300)));
+        assert!(!loss.holds(at(300)), "nine of twenty");
+        loss.falls(at(300));
+        assert!(loss.holds(at(300)), "ten of twenty");
+    }
 }

@@ -52,6 +52,8 @@ pub struct Field {
     finished: HashMap<u64, What>,
     order: u64,
     pub server_works: bool,
+    /// Notifiers all of whose recipients are refused for good.
+    pub refused: Vec<&'static str>,
     pub saved: Saved,
     pub mails: Vec<Mail>,
     pub transitions: Vec<(u64, Transition)>,
@@ -121,6 +123,7 @@ impl Field {
             finished: HashMap::new(),
             order: 0,
             server_works: true,
+            refused: Vec::new(),
             saved,
             mails: Vec::new(),
             transitions: Vec::new(),
@@ -301,7 +304,12 @@ impl Field {
                 }
                 Output::Deliver(notification) => {
                     let id = notification.id;
-                    let result = if self.server_works {
+                    let result = if self.refused.contains(&&*notification.notifier) {
+                        let mut error = DeliveryError::permanent("550 no such user");
+                        error.refused =
+                            notification.recipients.iter().map(|to| (to.clone(), "550".to_owned())).collect();
+                        Err(error)
+                    } else if self.server_works {
                         let receipt = Receipt::accepted(&notification.recipients);
                         self.mails.push(Mail { second: self.millis / 1000, notification });
                         Ok(receipt)
