@@ -74,6 +74,8 @@ pub(super) struct Driver {
     pub(super) spare: Batch,
     pub(super) slices: Slices,
     pub(super) journal: JournalThread,
+    /// What a person should know of how the journal was loaded.
+    pub(super) notices: Vec<String>,
     pub(super) deliveries: Deliveries,
     /// Whether mails are written in the built-in words, which follow the plan.
     pub(super) built_in_words: bool,
@@ -102,6 +104,9 @@ impl Driver {
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), RunError> {
         self.sinks.start(self.monitor.start(self.clock.now()));
         let mut now = self.clock.now();
+        for message in std::mem::take(&mut self.notices) {
+            self.sinks.event(Event::Trouble { at: now.wall, component: "store", message });
+        }
         let mut planned = now.mono;
         let mut last_failure = None;
         self.schedule.begin_at(now.mono);

@@ -36,11 +36,14 @@
 //!
 //! Other programs may read the file while netwatch runs; only netwatch writes it.
 
+mod aside;
 mod dto;
 mod journal;
 mod ledger;
 mod lock;
+mod reserve;
 mod rows;
+mod salvage;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::reserve::{self, has_log};
+
 /// "nwdb": what `file` and SQLite's own tools show of a database of ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"nwdb");
 const VERSION: i32 = 2;
@@ -149,9 +151,8 @@ pub(super) enum OpenFault {
     )]
     Newer { found: i32 },
     #[error(
-        "it is damaged ({0}); nothing was changed; stop netwatch, copy it with its -wal and -shm to a safe place, then \
-         restore a backup, or `sqlite3 netwatch.db .recover | sqlite3 rescued.db` and use that, or move all three \
-         away to start with an empty journal (devices that are down are then told of again)"
+        "it is damaged ({0}); nothing was changed; restart netwatch: it sets the file aside, keeps it, and goes on with \
+         what can still be read of it"
     )]
     Damaged(String),
     #[error("the file system does not support SQLite's WAL mode; keep the data directory on a local disk")]
@@ -169,13 +170,14 @@ pub(super) enum OpenFault {
 impl From<rusqlite::Error> for OpenFault {
     fn from(error: rusqlite::Error) -> OpenFault {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => OpenFault::Damaged(error.to_string()),
-            Some(ErrorCode::NotADatabase) => OpenFault::NotOurs,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenFault::Damaged(error.to_string()),
             Some(_) => OpenFault::Sqlite(error),
             None => match error {
                 Error::FromSqlConversionFailure(..)
+                | Error::Utf8Error(..)
                 | Error::InvalidColumnType(..)
                 | Error::IntegralValueOutOfRange(..) => OpenFault::Damaged(error.to_string()),
+                Error::QueryReturnedNoRows => OpenFault::Damaged("a row that is always there is missing".to_owned()),
                 error => OpenFault::Sqlite(error),
             },
         }
@@ -230,7 +232,10 @@ fn beside(path: &Path, access: OpenFlags) -> Result<(Connection, i32), OpenFault
         OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE | access;
     let conn = Connection::open_with_flags(&path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    let version = pragma(&conn, "user_version")?;
+    let version = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| {
+        // Nobody has looked at its header yet.
+        if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) { OpenFault::NotOurs } else { error.into() }
+    })?;
     Ok((conn, version))
 }
 
@@ -248,6 +253,9 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     if fresh && (!may_be_empty || has_log(&path)) {
         // SQLite would take it for new, and delete the log.
         return Err(OpenFault::Damaged("it is empty and was not before".to_owned()));
+    }
+    if may_be_empty && !fresh {
+        reserve::put_back(&path);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -276,6 +284,13 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(conn)
+}
+
+/// Closes a file that is about to be set aside, without moving its log.
+pub(super) fn close_as_it_is(conn: Connection) {
+    // If it cannot be said, the log is moved, as it would be some day.
+    drop(conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+    drop(conn);
 }
 
 /// What SQLite said, and for the frequent cases what to do.
@@ -331,10 +346,15 @@ fn peek(path: &Path) -> Result<Header, OpenFault> {
     if header.is_empty() {
         return Ok(Header::Empty);
     }
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(OpenFault::NotOurs);
-    }
     let number = |at: usize| header.get(at..)?.first_chunk::<4>().copied().map(i32::from_be_bytes);
+    if !header.starts_with(b"SQLite format 3\0") {
+        // A power cut can leave a file of the right length full of zeros.
+        return Err(match number(68) {
+            Some(APPLICATION_ID) => OpenFault::Damaged("its first bytes are not those of a database".to_owned()),
+            _ if header.iter().all(|byte| *byte == 0) => OpenFault::Damaged("it begins with zeros".to_owned()),
+            _ => OpenFault::NotOurs,
+        });
+    }
     let (Some(user_version), Some(application_id)) = (number(60), number(68)) else {
         return Err(OpenFault::Damaged("it ends within its header".to_owned()));
     };
@@ -373,12 +393,6 @@ fn check_length(conn: &Connection, path: &Path) -> Result<(), OpenFault> {
         return Err(OpenFault::Damaged(format!("{found} of its {expected} bytes are there")));
     }
     Ok(())
-}
-
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 fn check_whole(conn: &Connection, version: i32) -> Result<(), OpenFault> {

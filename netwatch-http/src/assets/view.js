@@ -127,6 +127,7 @@ export class View {
       lines.push(el('p', 'alert', el('b', '', `${w().noJournal} ${clock(journal.failing_since, now)}`),
         el('span', '', [w().noJournalWhy, journal.error].filter(Boolean).join(' · '))));
     }
+    if (journal.notice) lines.push(el('p', 'alert', el('b', '', w().setAside), el('span', '', journal.notice)));
     const text = lines.map((line) => line.textContent).join();
     const box = document.getElementById('alerts');
     if (box.textContent !== text || !lines.length) box.replaceChildren(...lines);

@@ -1,10 +1,12 @@
-//! The journal's promises: it agrees with [`Saved::apply`](crate::Saved::apply), refuses what is not whole or not its
-//! own without touching it, and survives a killed process, a full disk and a failing one.
+//! The journal's promises: it agrees with [`Saved::apply`](crate::Saved::apply), sets aside what is not whole,
+//! refuses what is not its own without touching it, and survives a killed process, a full disk and a failing one.
 
 mod agreement;
+mod aside;
 mod crash;
 mod ledger;
 mod refusal;
+mod reserve;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
