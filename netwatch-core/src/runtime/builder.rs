@@ -300,6 +300,7 @@ impl Netwatch {
             lookup,
             addresses,
             notices,
+            warning: None,
             checks: Checks::new(plan.targets.len()),
             slices: Slices::new(inbox.clone()),
             inbox,

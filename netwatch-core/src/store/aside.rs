@@ -15,34 +15,80 @@ use super::salvage::{self, Salvage};
 use super::{reserve, rows, schema};
 use crate::model::{Commit, Wall};
 
+/// What the new file is called until it is complete.
+const NEW: &str = ".new";
+
 /// Sets the file aside and opens a new one in its place with what could be read. The second is what to tell people.
+///
+/// The new file is complete before the old one is touched, so whatever happens in between loses nothing.
 pub(super) fn begin_anew(path: &Path, reason: &str) -> Result<(Connection, String), String> {
-    let aside = set_aside(path).map_err(|error| {
+    let salvage = salvage::read(path);
+    let new = reserve::beside(path, NEW);
+    make(&new, &salvage).map_err(|error| {
+        format!("it is damaged ({reason}), and what was read of it cannot be written to {}: {error}", new.display())
+    })?;
+    let aside = set_aside(path).and_then(|aside| fs::rename(&new, path).map(|()| aside)).map_err(|error| {
         format!(
             "it is damaged ({reason}) and cannot be set aside: {error}; the directory must be writable for netwatch"
         )
     })?;
-    let salvage = salvage::read(&aside);
-    let mut conn = schema::open(path).map_err(|fault| fault.to_string())?;
-    let written = write(&mut conn, &salvage).map_err(|error| {
-        let words = schema::words(&error);
-        format!("what was read of the damaged file {} cannot be written: {words}", aside.display())
-    });
-    written.map(|()| (conn, notice(path, &aside, reason, &salvage)))
+    let notice = notice(path, &aside, reason, &salvage);
+    tracing::error!("{notice}");
+    schema::open(path).map(|conn| (conn, notice)).map_err(|fault| fault.to_string())
 }
 
-/// Moves the database, its log and its index to a name of their own.
+/// Finishes what a start began that ended between setting the old file aside and putting the new one in its place.
+pub(super) fn finish(path: &Path) -> io::Result<()> {
+    let new = reserve::beside(path, NEW);
+    match (fs::symlink_metadata(path), fs::symlink_metadata(&new)) {
+        (Err(gone), Ok(_)) if gone.kind() == io::ErrorKind::NotFound => {
+            // A log that was left behind is not the new one's.
+            move_logs(path, &free_name(path))?;
+            fs::rename(new, path)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file that holds all of this and needs no log.
+fn make(path: &Path, salvage: &Salvage) -> Result<(), String> {
+    for suffix in ["", "-wal", "-shm"] {
+        match fs::remove_file(reserve::beside(path, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
+            _ => {}
+        }
+    }
+    let mut conn = schema::open(path).map_err(|fault| fault.to_string())?;
+    let moved = write(&mut conn, salvage).and_then(|()| schema::empty_log(&conn));
+    match moved {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("another program reads it".to_owned()),
+        Err(error) => Err(schema::words(&error)),
+    }
+}
+
+/// Moves the database, its log and its index to a name of their own, all or none.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let aside = free_name(path);
-    // The database goes first. Were it the log and a crash came between, the rest would be taken for whole.
     fs::rename(path, &aside)?;
+    match move_logs(path, &aside) {
+        Ok(()) => Ok(aside),
+        Err(error) => {
+            // The log first: the database must never be without the one that was its own.
+            let undone = move_logs(&aside, path).and_then(|()| fs::rename(&aside, path));
+            Err(undone.err().unwrap_or(error))
+        }
+    }
+}
+
+fn move_logs(from: &Path, to: &Path) -> io::Result<()> {
     for suffix in ["-wal", "-shm"] {
-        match fs::rename(reserve::beside(path, suffix), reserve::beside(&aside, suffix)) {
+        match fs::rename(reserve::beside(from, suffix), reserve::beside(to, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    Ok(aside)
+    Ok(())
 }
 
 /// `netwatch.db.damaged-20260317T041500Z`, or with `-2` and so on where that is taken.

@@ -50,8 +50,12 @@ pub struct SqliteJournal {
     /// When it was last looked whether the reserve is there; absent if none is kept.
     reserve: Option<Instant>,
     notices: Vec<String>,
+    warning: Option<String>,
     _lock: DirLock,
 }
+
+/// How often a file must be found damaged to be set aside.
+const LOOKS: u32 = 3;
 
 /// How often it is looked whether the reserve is there.
 const LOOK: Duration = Duration::from_secs(10);
@@ -84,9 +88,17 @@ impl SqliteJournal {
             return Err(refused(format!("the lock that was given is that of {}", lock.dir().display())));
         }
         let path = path.to_owned();
-        let mut journal =
-            SqliteJournal { path, conn: None, acknowledged: 0, reserve: None, notices: Vec::new(), _lock: lock };
-        let opened = schema::open(&journal.path).and_then(|conn| Ok((rows::commits(&conn)?, conn)));
+        let mut journal = SqliteJournal {
+            path,
+            conn: None,
+            acknowledged: 0,
+            reserve: None,
+            notices: Vec::new(),
+            warning: None,
+            _lock: lock,
+        };
+        aside::finish(&journal.path).map_err(|error| refused(error.to_string()))?;
+        let opened = journal.look();
         match opened {
             Ok((acknowledged, conn)) => (journal.acknowledged, journal.conn) = (acknowledged, Some(conn)),
             Err(OpenFault::Damaged(reason)) => journal.begin_anew(&reason).map_err(refused)?,
@@ -106,8 +118,21 @@ impl SqliteJournal {
         self
     }
 
+    /// Opens the file. A disk that could not read a page for a moment is not damage: that is seen again and again.
+    fn look(&self) -> Result<(u64, Connection), OpenFault> {
+        let mut looks = 1;
+        loop {
+            let opened = schema::open(&self.path).and_then(|conn| Ok((rows::commits(&conn)?, conn)));
+            if looks == LOOKS || !matches!(opened, Err(OpenFault::Damaged(_))) {
+                return opened;
+            }
+            looks += 1;
+        }
+    }
+
     fn look_after_reserve(&mut self, conn: Connection) -> Option<Connection> {
         self.reserve = Some(Instant::now());
+        self.warning = reserve::warning(&self.path);
         let Err(error) = reserve::take(&conn, &self.path) else { return Some(conn) };
         tracing::warn!("cannot keep room for a full disk in {}: {}", self.place(), schema::words(&error));
         leaves_connection_sound(&error).then_some(conn)
@@ -117,7 +142,6 @@ impl SqliteJournal {
     fn begin_anew(&mut self, reason: &str) -> Result<(), String> {
         self.conn = None;
         let (conn, notice) = aside::begin_anew(&self.path, reason)?;
-        tracing::error!("{notice}");
         self.notices.push(notice);
         self.acknowledged = rows::commits(&conn).map_err(|error| schema::words(&error))?;
         self.conn = Some(conn);
@@ -143,7 +167,7 @@ impl SqliteJournal {
                 self.acknowledged
             ));
         }
-        if !empty_log(&conn).map_err(|error| schema::words(&error))? {
+        if !schema::empty_log(&conn).map_err(|error| schema::words(&error))? {
             return Err("another program reads the file and keeps its log from being emptied: end it".to_owned());
         }
         // It is in the file and synced now, so if the next attempt is of the same kind it is one more again.
@@ -203,6 +227,10 @@ impl Journal for SqliteJournal {
         }
     }
 
+    fn warning(&self) -> Option<String> {
+        self.warning.clone()
+    }
+
     fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
@@ -232,11 +260,4 @@ fn write_at_once(conn: &mut Connection, commit: &Commit) -> rusqlite::Result<u64
 /// still holds of what was written (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
 fn leaves_connection_sound(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
-/// Moves the log into the file and syncs that, so that no commit depends on pages whose sync once failed. Says whether
-/// nobody was in the way.
-fn empty_log(conn: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(busy == 0)
 }

@@ -29,6 +29,9 @@ const PLENTY_BYTES: u64 = 4 * PIECE_BYTES;
 /// With less than this on the disk, whoever can wait does not write.
 const LITTLE_BYTES: u64 = 4 << 20;
 
+/// With room for fewer new files than this the disk counts as full.
+const FEW_FILES: u64 = 16;
+
 /// What the two files beside the database are called while nobody has it open.
 const KEPT: [(&str, &str); 2] = [("-wal", "-wal.kept"), ("-shm", "-shm.kept")];
 
@@ -57,6 +60,20 @@ pub(super) fn may_be_shared(conn: &Connection, path: &Path) -> rusqlite::Result<
         return Ok(true);
     }
     Ok(available >= LITTLE_BYTES && (!exists(conn)? || free_bytes(conn)? > PIECE_BYTES / 2))
+}
+
+/// What is wrong with the disk, if it is almost full; said before anything fails.
+pub(super) fn warning(path: &Path) -> Option<String> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    let dir = path.parent()?.display();
+    let kept = "what is owed is still committed, into room that was kept for it; make room there";
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES {
+        Some(format!("the disk of {dir} is almost full: {kept}"))
+    } else if disk.f_files > 0 && disk.f_favail < FEW_FILES {
+        Some(format!("the disk of {dir} has almost no room for new files (inodes): {kept}"))
+    } else {
+        None
+    }
 }
 
 /// Gives the log a second name, before the last connection closes and SQLite deletes the first.

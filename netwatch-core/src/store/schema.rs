@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior, ffi};
 
 use super::reserve::{self, has_log};
 
@@ -155,6 +155,8 @@ pub(super) enum OpenFault {
          what can still be read of it"
     )]
     Damaged(String),
+    #[error("the disk could not read all of it ({0}); nothing was changed; look at the disk")]
+    NotReadNow(String),
     #[error("the file system does not support SQLite's WAL mode; keep the data directory on a local disk")]
     NoWal,
     #[error("it is not there; netwatch has not run on this data directory yet")]
@@ -286,6 +288,13 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     Ok(conn)
 }
 
+/// Moves the log into the file and syncs that, so that no commit depends on pages whose sync once failed. Says whether
+/// nobody was in the way.
+pub(super) fn empty_log(conn: &Connection) -> rusqlite::Result<bool> {
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
+}
+
 /// Closes a file that is about to be set aside, without moving its log.
 pub(super) fn close_as_it_is(conn: Connection) {
     // If it cannot be said, the log is moved, as it would be some day.
@@ -358,6 +367,10 @@ fn peek(path: &Path) -> Result<Header, OpenFault> {
     let (Some(user_version), Some(application_id)) = (number(60), number(68)) else {
         return Err(OpenFault::Damaged("it ends within its header".to_owned()));
     };
+    // The versions for writing and reading: SQLite does not write a file of a higher one.
+    if !matches!(header.get(18..20), Some([1, 1] | [2, 2])) {
+        return Err(OpenFault::Damaged("its header has a version that SQLite never had".to_owned()));
+    }
     // All zero is a database whose schema may still be in the log alone.
     if (application_id, user_version) != (0, 0) {
         check_ours(application_id, user_version)?;
@@ -376,7 +389,8 @@ fn check_ours(application_id: i32, user_version: i32) -> Result<(), OpenFault> {
 
 /// A start that died before the schema was there left a database without tables.
 fn is_empty(conn: &Connection) -> Result<bool, OpenFault> {
-    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let counted = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+    let objects: i64 = counted.map_err(unlike_the_schema)?;
     Ok(objects == 0 && pragma(conn, "application_id")? == 0 && pragma(conn, "user_version")? == 0)
 }
 
@@ -401,10 +415,18 @@ fn check_whole(conn: &Connection, version: i32) -> Result<(), OpenFault> {
         let checked = conn.query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0));
         let found: String = checked.map_err(unlike_the_schema)?;
         if found != "ok" {
-            return Err(OpenFault::Damaged(found));
+            return Err(if is_of_the_disk(&found) { OpenFault::NotReadNow(found) } else { OpenFault::Damaged(found) });
         }
     }
     Ok(())
+}
+
+/// Whether a check did not find damage but could not read: it gives SQLite's code, of which the last byte is the kind
+/// (<https://sqlite.org/rescode.html>).
+fn is_of_the_disk(found: &str) -> bool {
+    let code = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<i32>().ok();
+    let mut codes = found.split("error code").skip(1).filter_map(|rest| code(rest.trim_start_matches(['=', ' '])));
+    codes.any(|code| !matches!(code & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB))
 }
 
 /// A statement that SQLite cannot carry out although it is right: the tables are not what their version says.

@@ -14,7 +14,9 @@ use crate::journal::Journal;
 use crate::store::SqliteJournal;
 
 /// How many small commits must at least succeed on a full disk.
-const MANY: u64 = 5000;
+const MANY: u64 = 3000;
+/// And after a start there.
+const SOME: u64 = 500;
 
 /// Runs a test of this file as a child process whose directory is a file system of 64 MiB of its own.
 fn on_a_small_disk(test: &str) {
@@ -29,11 +31,11 @@ fn on_a_small_disk(test: &str) {
     assert_child_passed(child(&wrapper, module_path!(), test, place.path()));
 }
 
-fn commit_many(journal: &mut SqliteJournal, from: u64) -> u64 {
-    for n in from..from + MANY {
+fn commit(journal: &mut SqliteJournal, from: u64, many: u64) -> u64 {
+    for n in from..from + many {
         journal.commit(&nth(n)).unwrap_or_else(|error| panic!("after {} commits: {error}", n - from));
     }
-    from + MANY
+    from + many
 }
 
 #[test]
@@ -44,20 +46,20 @@ fn thousands_of_commits_succeed_on_a_full_disk_and_after_a_restart_and_a_kill_th
     let mut journal = open(&dir).with_reserve();
     journal.commit(&nth(1)).unwrap();
     fill(&dir.join("ballast"));
-    let mut next = commit_many(&mut journal, 2);
+    let mut next = commit(&mut journal, 2, MANY);
     drop(journal);
     // Whatever the end of a run gave back goes to others.
     fill(&dir.join("more"));
     let mut journal = open(&dir).with_reserve();
     assert_eq!(whole(&journal.load().unwrap()), Some(next - 1));
-    next = commit_many(&mut journal, next);
+    next = commit(&mut journal, next, SOME);
     // A kill leaves everything as it is: the files are copied to where a next run finds them.
     std::mem::forget(journal);
     fs::remove_file(dir.join("netwatch.lock")).unwrap();
     fill(&dir.join("yet more"));
     let mut journal = open(&dir).with_reserve();
     assert_eq!(whole(&journal.load().unwrap()), Some(next - 1));
-    commit_many(&mut journal, next);
+    commit(&mut journal, next, SOME);
     assert!(journal.notices().is_empty());
 }
 
