@@ -131,17 +131,31 @@ struct Left {
     /// What may be there instead: a commit that failed may have taken effect.
     attempts: Vec<Truth>,
     acknowledged: u32,
+    /// The highest number in anything that was tried: one that failed and took effect may have left it, although what
+    /// it was about was replaced.
+    highest: u64,
 }
 
 impl Left {
     fn allows(&self, there: &Truth) -> bool {
-        self.truth == *there || self.attempts.contains(there)
+        let fits = |truth: &Truth| {
+            let mut same = there.clone();
+            same.saved.last_number = truth.saved.last_number;
+            same == *truth && (truth.saved.last_number..=self.highest).contains(&there.saved.last_number)
+        };
+        fits(&self.truth) || self.attempts.iter().any(fits)
+    }
+
+    fn attempt(&mut self, commit: &Commit) -> Truth {
+        let truth = self.truth.after(commit);
+        self.highest = self.highest.max(truth.saved.last_number);
+        truth
     }
 }
 
 /// A history on a disk in this mood. `mortal` is whether the process ends with its first failure, as without power.
 fn live(disk: &Disk, dir: &Path, rng: &mut Rng, mood: Mood, mortal: bool) -> Left {
-    let mut left = Left { truth: Truth::default(), attempts: Vec::new(), acknowledged: 0 };
+    let mut left = Left { truth: Truth::default(), attempts: Vec::new(), acknowledged: 0, highest: 0 };
     drop(SqliteJournal::open(database(dir)).unwrap());
     disk.set(mood);
     // One in some histories has the room for a full disk, which makes large transactions.
@@ -168,16 +182,18 @@ fn live(disk: &Disk, dir: &Path, rng: &mut Rng, mood: Mood, mortal: bool) -> Lef
         };
         match current.commit(&offered) {
             Ok(()) => {
-                left.truth = left.truth.after(&offered);
+                left.truth = left.attempt(&offered);
                 left.attempts.clear();
                 (failed, left.acknowledged) = (None, left.acknowledged + 1);
             }
             Err(_) if mortal => {
-                left.attempts.push(left.truth.after(&offered));
+                let truth = left.attempt(&offered);
+                left.attempts.push(truth);
                 break;
             }
             Err(_) => {
-                left.attempts.push(left.truth.after(&offered));
+                let truth = left.attempt(&offered);
+                left.attempts.push(truth);
                 failed = Some(offered);
             }
         }

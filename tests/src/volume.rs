@@ -54,9 +54,13 @@ impl Volume {
         fs::remove_dir_all(self.at.join("ballast")).expect("what was taken can be given back");
     }
 
-    /// Every write to what is there, and every new file, is refused, also to those who have it open; or no more.
+    /// Every write to what is there, and every new file, is refused, also to those who have it open; or no more. Only the
+    /// index of SQLite's log is spared: it is memory that is shared, which Linux ends a process for if it is immutable,
+    /// and not if the disk is read-only.
     pub fn refuse_writes(&self, refuse: bool) {
-        run("chattr", ["-R", if refuse { "+i" } else { "-i" }, &self.at.to_string_lossy()]);
+        let (place, flag) = (self.at.to_string_lossy(), if refuse { "+i" } else { "-i" });
+        let found = ["(", "-type", "f", "-o", "-type", "d", ")", "!", "-name", "*-shm"];
+        run("find", [&[&*place, "-xdev"], &found[..], &["-exec", "chattr", flag, "{}", "+"]].concat());
     }
 
     /// The disk meets an error and is read-only from now on, for good.
