@@ -199,6 +199,7 @@ async fn the_stream_begins_with_everything_and_goes_on_with_what_changes() {
     let again = Event::Journal { failing_since: None, error: None };
     world.dashboard.events(&[set_aside, again]).await;
     let change = events.find("change").await;
+    assert!(change["journal"]["failing_since"].is_null());
     let stays = json!({"failing_since": null, "error": null, "notice": "netwatch.db was damaged"});
     assert_eq!(change["journal"], stays, "said until netwatch is started again");
     world.start().await;

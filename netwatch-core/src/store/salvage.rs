@@ -86,7 +86,7 @@ pub(super) fn read(path: &Path) -> Salvage {
         let mut search = Search { conn: &conn, name, columns, parse, end, found: &mut salvage.changes, whole: true };
         match number {
             Some(key) => search.around_gaps(key),
-            None => search.from_both_ends(),
+            None => search.both_ends(),
         }
         if !search.whole {
             salvage.unreadable.insert(name);
@@ -126,7 +126,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn from_both_ends(&mut self) {
+    fn both_ends(&mut self) {
         // The order of the key is that of the table itself, so nothing has to be sorted.
         let key = self.columns.split(',').next().unwrap_or_default();
         for order in ["ASC", "DESC"] {

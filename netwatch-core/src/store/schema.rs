@@ -241,8 +241,17 @@ fn beside(path: &Path, access: OpenFlags) -> Result<(Connection, i32), OpenFault
     Ok((conn, version))
 }
 
+/// The SQLite that is linked in, as 1,000,000 × major + 1,000 × minor + patch.
+fn sqlite_version() -> i32 {
+    #[cfg(test)]
+    if let Some(pretended) = super::tests::PRETENDED_SQLITE.get() {
+        return pretended;
+    }
+    rusqlite::version_number()
+}
+
 fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
-    if rusqlite::version_number() < OLDEST_SQLITE {
+    if sqlite_version() < OLDEST_SQLITE {
         return Err(OpenFault::OldSqlite(rusqlite::version()));
     }
     let path = resolved(path)?;

@@ -9,6 +9,7 @@ mod refusal;
 mod reserve;
 mod upgrade;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::SqliteJournal;
@@ -17,6 +18,11 @@ use crate::model::{
     Change, Commit, Incident, Line, LineId, LineKind, Outage, OutageId, Saved, SavedTarget, Status, Subject, Topic,
     Wall,
 };
+
+thread_local! {
+    /// The version of SQLite that the store is made to see on this thread.
+    pub(super) static PRETENDED_SQLITE: Cell<Option<i32>> = const { Cell::new(None) };
+}
 
 fn database(dir: &Path) -> PathBuf {
     dir.join("netwatch.db")

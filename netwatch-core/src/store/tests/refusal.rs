@@ -66,6 +66,21 @@ fn a_newer_schema_that_only_the_log_tells_of() {
 }
 
 #[test]
+fn a_sqlite_that_can_corrupt_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    for (version, is_refused) in [(3_007_000, true), (3_051_002, true), (3_051_003, false)] {
+        super::PRETENDED_SQLITE.set(Some(version));
+        let opened = SqliteJournal::open(database(dir.path()));
+        assert_eq!(opened.is_err(), is_refused, "{version}");
+    }
+    super::PRETENDED_SQLITE.set(Some(3_051_002));
+    assert_says(&refused(dir.path()), "build netwatch with 3.51.3 or later");
+    super::PRETENDED_SQLITE.set(None);
+    assert!(rusqlite::version_number() >= 3_051_003);
+}
+
+#[test]
 fn a_symbolic_link() {
     let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(open(elsewhere.path()));
