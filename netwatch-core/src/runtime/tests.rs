@@ -257,6 +257,7 @@ impl Journal for Worried {
 async fn what_a_journal_has_to_say_is_told_when_it_changes() {
     let seen = Seen::default();
     let builder = builder(plan(vec![quick("olt-1")]), Worried::default(), dies_after(usize::MAX), &seen);
+    let builder = builder.notifier("noc", mailer(&Log::default()));
     builder.build().unwrap().run(sleep(seconds(90))).await.unwrap();
     let events = seen.events.lock().unwrap();
     let notices =

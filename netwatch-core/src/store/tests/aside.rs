@@ -272,9 +272,21 @@ fn what_cannot_be_set_aside_is_refused() {
     let outage = Outage::open(OutageId::new(1), "olt-1".into(), None, Wall::default());
     open(dir.path()).commit(&Commit::new(1, vec![Change::PutOutage(outage)])).unwrap();
     overwrite(dir.path(), 2);
-    let long = dir.path().join("n".repeat(250));
+    let long = dir.path().join("n".repeat(235));
     fs::rename(database(dir.path()), &long).unwrap();
     let error = super::SqliteJournal::open(&long).unwrap_err().to_string();
     assert!(error.contains("cannot be set aside"), "{error}");
     assert!(long.exists(), "it is where it was");
+}
+
+#[test]
+fn a_start_that_ended_between_the_two_names_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).commit(&nth(1)).unwrap();
+    let beside = |suffix| super::super::reserve::beside(&database(dir.path()), suffix);
+    fs::rename(database(dir.path()), beside(".new")).unwrap();
+    fs::write(beside("-wal"), "the log of the old one").unwrap();
+    assert_eq!(super::whole(&open(dir.path()).load().unwrap()), Some(1));
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("netwatch.db.damaged-") && name.ends_with("-wal")).count(), 1);
 }
