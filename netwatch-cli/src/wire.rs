@@ -91,7 +91,7 @@ pub(crate) async fn start(config: &mut Config, data_dir: &Path) -> Result<Parts,
     let page = TcpListener::bind(address).await.map_err(unserved)?;
     let bound = page.local_addr().map_err(unserved)?;
     let database = data_dir.join(DATABASE);
-    let journal = SqliteJournal::open_locked(&database, lock)?;
+    let journal = SqliteJournal::open_locked(&database, lock)?.with_reserve();
     let ledger = SqliteLedger::new(&database).map_err(StartError::Ledger)?;
     let dashboard = Dashboard::new();
     dashboard.set_engine(figures::of(&engine));

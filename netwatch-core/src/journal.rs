@@ -58,6 +58,20 @@ pub trait Journal: Send {
     /// # Errors
     /// When they did not take effect; none of them did.
     fn commit(&mut self, commit: &Commit) -> Result<(), CommitError>;
+
+    /// What is wrong where the journal is kept although commits still take effect, such as a disk that is almost full,
+    /// and what to do. It is asked after each commit, and becomes an [`Event::Journal`](crate::Event::Journal) when it
+    /// changes.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
+    /// What a person should know of how `load` went, such as that something was damaged and set aside; each is told
+    /// once. It is asked after `load`, and becomes an [`Event::Trouble`](crate::Event::Trouble) of the component
+    /// `store`.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A journal that forgets: nothing survives the end of the program, so a restart tells of everything anew.

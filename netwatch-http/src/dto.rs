@@ -147,6 +147,9 @@ struct RefusedDto<'a> {
 struct JournalDto<'a> {
     failing_since: Option<String>,
     error: Option<&'a str>,
+    /// Only where something was damaged at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'a str>,
 }
 
 /// The answer of `/healthz`.
@@ -260,8 +263,11 @@ pub(crate) fn paths(model: &Model) -> PathsDto<'_> {
         error: path.error.as_deref(),
         refused: path.refused.iter().map(refused).collect(),
     });
-    let journal =
-        JournalDto { failing_since: model.journal.failing_since.map(rfc3339), error: model.journal.error.as_deref() };
+    let journal = JournalDto {
+        failing_since: model.journal.failing_since.map(rfc3339),
+        error: model.journal.error.as_deref(),
+        notice: model.journal.notice.as_deref(),
+    };
     PathsDto { blind_since: model.blind_since.map(rfc3339), mail: mail.collect(), journal }
 }
 

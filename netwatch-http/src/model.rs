@@ -100,6 +100,8 @@ pub(crate) struct Refusal {
 pub(crate) struct JournalState {
     pub(crate) failing_since: Option<Wall>,
     pub(crate) error: Option<String>,
+    /// What was damaged and set aside at the start.
+    pub(crate) notice: Option<String>,
 }
 
 /// What is new since it was last asked for.
@@ -256,7 +258,11 @@ impl Model {
                     self.dropped.insert(sink, *total);
                 }
                 Event::Journal { failing_since, error } => {
-                    self.journal = JournalState { failing_since: *failing_since, error: error.clone() };
+                    (self.journal.failing_since, self.journal.error) = (*failing_since, error.clone());
+                    self.news.paths = true;
+                }
+                Event::Trouble { component: "store", message, .. } => {
+                    self.journal.notice = Some(message.clone());
                     self.news.paths = true;
                 }
                 _ => {}

@@ -195,6 +195,13 @@ async fn the_stream_begins_with_everything_and_goes_on_with_what_changes() {
             "error": "connection refused", "refused": []}])
     );
     assert_eq!(change["journal"], json!({"failing_since": "1970-01-12T13:46:40.000Z", "error": "disk full"}));
+    let set_aside = Event::Trouble { at: wall(1), component: "store", message: "netwatch.db was damaged".into() };
+    let again = Event::Journal { failing_since: None, error: None };
+    world.dashboard.events(&[set_aside, again]).await;
+    let change = events.find("change").await;
+    assert!(change["journal"]["failing_since"].is_null());
+    let stays = json!({"failing_since": null, "error": null, "notice": "netwatch.db was damaged"});
+    assert_eq!(change["journal"], stays, "said until netwatch is started again");
     world.start().await;
     let snapshot = events.find("snapshot").await;
     assert_eq!(snapshot["counts"]["pending"], json!(4), "a reload voids what was told before");

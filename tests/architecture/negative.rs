@@ -115,11 +115,14 @@ fn the_pure_half_has_no_clock_no_network_no_disk_and_no_dice() {
 }
 
 #[test]
-fn unsafe_stands_in_one_file() {
+fn unsafe_stands_in_two_files() {
     caught("netwatch-core/src/icmp/socket.rs", "fn f() { unsafe { g() } }", 2);
     caught("netwatch-cli/src/main.rs", "unsafe fn f() {}", 2);
     caught("tests/src/lib.rs", "\nunsafe impl Send for X {}", 3);
+    caught("tests/src/disk.rs", "fn f() { unsafe { g() } }", 2);
+    caught("netwatch-core/src/store/vfs.rs", "fn f() { unsafe { g() } }", 2);
     fine("netwatch-core/src/icmp/sys.rs", "fn f() { unsafe { g() } }");
+    fine("tests/src/disk/vfs.rs", "fn f() { unsafe { g() } }");
     fine("netwatch-core/src/icmp/socket.rs", "// unsafe is a word here\nconst S: &str = \"unsafe\";");
 }
 

@@ -106,6 +106,17 @@ impl Stage<OpenSmtpd> {
 }
 
 impl Stage<Scripted> {
+    /// The scene with a scripted mail server and a daemon that was not started.
+    pub fn unstarted_with_scripted(fleet: Fleet, config: impl FnOnce(&Scripted) -> Config) -> Stage<Scripted> {
+        let namespace = Arc::new(Namespace::new());
+        let mail = Scripted::start(&namespace, 2525);
+        let config = config(&mail);
+        let trust = mail.certificates().authority.clone();
+        let daemon = Daemon::prepare(&namespace, &config, Some(&trust));
+        let isp = Isp::start(&namespace, &fleet.scenario(1, &Behaviour::honest()));
+        Stage { daemon, mail, isp, fleet, namespace }
+    }
+
     /// Starts everything with a scripted mail server, and waits until every device is seen to answer.
     pub fn with_scripted(fleet: Fleet, config: impl FnOnce(&Scripted) -> Config) -> Stage<Scripted> {
         let namespace = Arc::new(Namespace::new());

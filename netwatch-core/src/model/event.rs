@@ -212,7 +212,7 @@ pub enum Event {
     Journal {
         /// Since when it cannot; `None` once it can again.
         failing_since: Option<Wall>,
-        /// What the last failure said.
+        /// What the last failure said. Without one: what is wrong with the place although commits take effect.
         error: Option<String>,
     },
     /// Whether the router before a group is suspected of limiting the rate of our echoes.

@@ -200,8 +200,9 @@ impl Builder {
             None => Arc::new(Words::new(self.plan.locale, None, self.plan.page_url.clone())?),
         };
         let saved = self.journal.load()?;
+        let notices = self.journal.notices();
         let (handle, commands) = Handle::new();
-        Ok(Netwatch { parts: self, render, built_in_words, prober_of, saved, handle, commands })
+        Ok(Netwatch { parts: self, render, built_in_words, prober_of, saved, notices, handle, commands })
     }
 }
 
@@ -212,6 +213,7 @@ pub struct Netwatch {
     built_in_words: bool,
     prober_of: Vec<usize>,
     saved: Saved,
+    notices: Vec<String>,
     handle: Handle,
     commands: mpsc::Receiver<Command>,
 }
@@ -265,7 +267,7 @@ impl Netwatch {
     }
 
     fn driver(self) -> Result<Driver, RunError> {
-        let Netwatch { parts, render, built_in_words, prober_of, saved, commands, .. } = self;
+        let Netwatch { parts, render, built_in_words, prober_of, saved, notices, commands, .. } = self;
         let clock = parts.clock();
         let now = clock.now();
         let journal = match clock {
@@ -297,6 +299,8 @@ impl Netwatch {
             resolver: addresses.resolve(lookup)?,
             lookup,
             addresses,
+            notices,
+            warning: None,
             checks: Checks::new(plan.targets.len()),
             slices: Slices::new(inbox.clone()),
             inbox,

@@ -74,6 +74,10 @@ pub(super) struct Driver {
     pub(super) spare: Batch,
     pub(super) slices: Slices,
     pub(super) journal: JournalThread,
+    /// What a person should know of how the journal was loaded.
+    pub(super) notices: Vec<String>,
+    /// What was last said to be wrong with where the journal is kept.
+    pub(super) warning: Option<String>,
     pub(super) deliveries: Deliveries,
     /// Whether mails are written in the built-in words, which follow the plan.
     pub(super) built_in_words: bool,
@@ -102,6 +106,9 @@ impl Driver {
     pub(super) async fn run(mut self, mut stop: oneshot::Receiver<()>) -> Result<(), RunError> {
         self.sinks.start(self.monitor.start(self.clock.now()));
         let mut now = self.clock.now();
+        for message in std::mem::take(&mut self.notices) {
+            self.sinks.event(Event::Trouble { at: now.wall, component: "store", message });
+        }
         let mut planned = now.mono;
         let mut last_failure = None;
         self.schedule.begin_at(now.mono);
@@ -263,6 +270,11 @@ impl Driver {
             Err(error) => self.monitor.handle_commit_failed(now, answer.seq, error),
         }
         self.carry_out(now);
+        if answer.warning != self.warning && answer.result.is_ok() {
+            self.sinks.event(Event::Journal { failing_since: None, error: answer.warning.clone() });
+        }
+        // What was said before a failure is said again after it.
+        self.warning = answer.warning;
         answer.result.err()
     }
 

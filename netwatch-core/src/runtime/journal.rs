@@ -17,6 +17,8 @@ pub(super) struct Answer {
     pub(super) seq: u64,
     /// Whether it took effect, or why not.
     pub(super) result: Result<(), String>,
+    /// What is wrong although commits take effect.
+    pub(super) warning: Option<String>,
 }
 
 /// The thread's handle. It is never joined: a thread that waits for a dead disk would not come back.
@@ -99,7 +101,8 @@ fn carry_out(journal: &mut dyn Journal, commit: &Commit) -> Answer {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_panic) => Err("the journal panicked; this is a defect in it".into()),
     };
-    Answer { seq: commit.seq, result }
+    let warning = journal.warning().filter(|_| result.is_ok());
+    Answer { seq: commit.seq, result, warning }
 }
 
 #[cfg(test)]
@@ -121,9 +124,9 @@ mod tests {
             thread.commit(Commit::new(seq, Vec::new()));
         }
         assert_eq!(thread.waiting(), 3);
-        assert_eq!(thread.answer().await, Answer { seq: 1, result: Ok(()) });
+        assert_eq!(thread.answer().await, Answer { seq: 1, result: Ok(()), warning: None });
         let full = "cannot write the journal here: disk full".to_string();
-        assert_eq!(thread.answer().await, Answer { seq: 2, result: Err(full) });
+        assert_eq!(thread.answer().await, Answer { seq: 2, result: Err(full), warning: None });
         assert!(thread.answer().await.result.is_err_and(|error| error.contains("panicked")));
         assert_eq!(thread.waiting(), 0);
         thread.close().await;

@@ -228,6 +228,50 @@ async fn a_journal_that_fails_does_not_keep_the_mail_and_is_told_of() {
     assert!(events.iter().any(failing), "{events:?}");
 }
 
+/// A journal on a disk that is almost full, after a start that found damage; its second commit fails.
+#[derive(Default)]
+struct Worried {
+    commits: u32,
+}
+
+impl Journal for Worried {
+    fn load(&mut self) -> Result<Saved, LoadError> {
+        Ok(Saved::default())
+    }
+
+    fn commit(&mut self, _commit: &Commit) -> Result<(), CommitError> {
+        self.commits += 1;
+        if self.commits == 2 { Err(CommitError::new("here", "once")) } else { Ok(()) }
+    }
+
+    fn warning(&self) -> Option<String> {
+        (self.commits < 5).then(|| "almost full".to_owned())
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        vec!["set aside".to_owned()]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_journal_has_to_say_is_told_when_it_changes() {
+    let seen = Seen::default();
+    let builder = builder(plan(vec![quick("olt-1")]), Worried::default(), dies_after(usize::MAX), &seen);
+    let builder = builder.notifier("noc", mailer(&Log::default()));
+    builder.build().unwrap().run(sleep(seconds(90))).await.unwrap();
+    let events = seen.events.lock().unwrap();
+    let notices =
+        |event: &&Event| matches!(event, Event::Trouble { component: "store", message, .. } if message == "set aside");
+    assert_eq!(events.iter().filter(notices).count(), 1, "{events:?}");
+    let journal = events.iter().filter_map(|event| match event {
+        Event::Journal { failing_since, error } => Some((failing_since.is_some(), error.as_deref())),
+        _ => None,
+    });
+    let failure = (true, Some("cannot write the journal here: once"));
+    let told = [(false, Some("almost full")), failure, (false, None), (false, Some("almost full")), (false, None)];
+    assert_eq!(journal.collect::<Vec<_>>(), told);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_probe_that_panics_for_one_device_is_unknown_for_it_and_right_for_the_others() {
     struct Cursed;

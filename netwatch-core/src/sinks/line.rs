@@ -97,7 +97,10 @@ pub(super) fn of_event(zone: &TimeZone, now: Wall, event: &Event) -> Vec<(Log, S
             let message = format!("nothing can be committed since {}: {said}", time(zone, *since));
             vec![(Log::Error, record(&[&time(zone, now), "journal", &message]))]
         }
-        Event::Journal { failing_since: None, .. } => {
+        Event::Journal { failing_since: None, error: Some(warning) } => {
+            vec![(Log::Error, record(&[&time(zone, now), "journal", warning]))]
+        }
+        Event::Journal { failing_since: None, error: None } => {
             vec![(Log::Error, record(&[&time(zone, now), "journal", "commits succeed again"]))]
         }
         _ => Vec::new(),
@@ -238,6 +241,8 @@ mod tests {
         assert_eq!(of_event(&asuncion(), later, &failing), [(Log::Error, line.to_owned())]);
         let again = of_event(&asuncion(), later, &Event::Journal { failing_since: None, error: None });
         assert!(again[0].1.contains("\tjournal\tcommits succeed again\n"));
+        let warned = Event::Journal { failing_since: None, error: Some("almost full".to_owned()) };
+        assert!(of_event(&asuncion(), later, &warned)[0].1.contains("\tjournal\talmost full\n"));
     }
 
     #[test]

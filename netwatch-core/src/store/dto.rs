@@ -63,6 +63,10 @@ pub(super) fn ack_to_json(ack: &Ack) -> Result<String, DtoError> {
     to_json(&AckDto::from(ack))
 }
 
+pub(super) fn ack_from_json(json: &str) -> Result<Ack, DtoError> {
+    Ok(from_json::<AckDto>(json)?.into())
+}
+
 pub(super) fn lines_to_json(lines: &[Line]) -> Result<String, DtoError> {
     to_json(&lines.iter().map(LineDto::from).collect::<Vec<_>>())
 }

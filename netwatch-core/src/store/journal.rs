@@ -1,11 +1,13 @@
 //! [`SqliteJournal`]: commits to `netwatch.db`, and what to do when one fails.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::lock::DirLock;
-use super::{rows, schema};
+use super::schema::OpenFault;
+use super::{aside, reserve, rows, schema};
 use crate::journal::{CommitError, Journal, LoadError};
 use crate::model::{Commit, Saved};
 
@@ -14,8 +16,11 @@ use crate::model::{Commit, Saved};
 /// One commit is one transaction, in WAL mode with `synchronous=FULL`: what was acknowledged survives kill -9 and, on
 /// storage that honours a sync, a power cut (<https://sqlite.org/pragma.html#pragma_synchronous>,
 /// <https://sqlite.org/wal.html>). After an I/O error the next commit opens the file anew and checks it first; on a full
-/// disk commits fail until there is room. A file that is damaged, of a newer schema or not netwatch's is refused and
-/// left as it is.
+/// disk commits fail once the [reserve](SqliteJournal::with_reserve) is used up, until there is room.
+///
+/// A file that is damaged is set aside when it is opened, as `netwatch.db.damaged-<time>` with its log, and kept; what
+/// can still be read of it is written into a new one, and [`notices`](Journal::notices) says so. A file of a newer
+/// schema, or that is not netwatch's, is refused and left as it is.
 ///
 /// It holds the [lock](DirLock) on the file's directory as long as it lives. The outages are kept for ever, in the
 /// table `outages`; other programs may read the file at any time and must not write it.
@@ -42,15 +47,25 @@ pub struct SqliteJournal {
     conn: Option<Connection>,
     /// The last commit that was acknowledged, or that was there when the file was opened.
     acknowledged: u64,
+    /// When it was last looked whether the reserve is there; absent if none is kept.
+    reserve: Option<Instant>,
+    notices: Vec<String>,
+    warning: Option<String>,
     _lock: DirLock,
 }
+
+/// How often a file must be found damaged to be set aside.
+const LOOKS: u32 = 3;
+
+/// How often it is looked whether the reserve is there.
+const LOOK: Duration = Duration::from_secs(10);
 
 impl SqliteJournal {
     /// Opens the journal at `path`, creating it (mode 0600) if there is none, and locks its directory.
     ///
     /// # Errors
-    /// When another netwatch runs on the directory, and when the file is damaged, of a newer schema, or not
-    /// netwatch's. The file is then as it was before.
+    /// When another netwatch runs on the directory, and when the file is of a newer schema, not netwatch's, held by
+    /// another program or not to be read. It is then as it was before.
     pub fn open(path: impl AsRef<Path>) -> Result<SqliteJournal, LoadError> {
         let path = path.as_ref();
         let dir = match path.parent() {
@@ -72,9 +87,65 @@ impl SqliteJournal {
         if dir.canonicalize().ok().as_deref() != Some(lock.dir()) {
             return Err(refused(format!("the lock that was given is that of {}", lock.dir().display())));
         }
-        let conn = schema::open(path).map_err(|fault| refused(fault.to_string()))?;
-        let acknowledged = rows::commits(&conn).map_err(|error| refused(schema::words(&error)))?;
-        Ok(SqliteJournal { path: path.to_owned(), conn: Some(conn), acknowledged, _lock: lock })
+        let path = path.to_owned();
+        let mut journal = SqliteJournal {
+            path,
+            conn: None,
+            acknowledged: 0,
+            reserve: None,
+            notices: Vec::new(),
+            warning: None,
+            _lock: lock,
+        };
+        aside::finish(&journal.path).map_err(|error| refused(error.to_string()))?;
+        let opened = journal.look();
+        match opened {
+            Ok((acknowledged, conn)) => (journal.acknowledged, journal.conn) = (acknowledged, Some(conn)),
+            Err(OpenFault::Damaged(reason)) => journal.begin_anew(&reason).map_err(refused)?,
+            Err(fault) => return Err(refused(fault.to_string())),
+        }
+        Ok(journal)
+    }
+
+    /// Keeps room for commits on a full disk: 8 MiB in the log and 8 MiB in the file, taken where the disk has 32 MiB
+    /// left, and again after it was used. It is enough for thousands of commits.
+    #[must_use]
+    pub fn with_reserve(mut self) -> SqliteJournal {
+        self.reserve = Some(Instant::now());
+        if let Some(conn) = self.conn.take() {
+            self.conn = self.look_after_reserve(conn);
+        }
+        self
+    }
+
+    /// Opens the file. A disk that could not read a page for a moment is not damage: that is seen again and again.
+    fn look(&self) -> Result<(u64, Connection), OpenFault> {
+        let mut looks = 1;
+        loop {
+            let opened = schema::open(&self.path).and_then(|conn| Ok((rows::commits(&conn)?, conn)));
+            if looks == LOOKS || !matches!(opened, Err(OpenFault::Damaged(_))) {
+                return opened;
+            }
+            looks += 1;
+        }
+    }
+
+    fn look_after_reserve(&mut self, conn: Connection) -> Option<Connection> {
+        self.reserve = Some(Instant::now());
+        self.warning = reserve::warning(&self.path);
+        let Err(error) = reserve::take(&conn, &self.path) else { return Some(conn) };
+        tracing::warn!("cannot keep room for a full disk in {}: {}", self.place(), schema::words(&error));
+        leaves_connection_sound(&error).then_some(conn)
+    }
+
+    /// Sets the damaged file aside and goes on with a new one, and with what can still be read of the old one.
+    fn begin_anew(&mut self, reason: &str) -> Result<(), String> {
+        self.conn = None;
+        let (conn, notice) = aside::begin_anew(&self.path, reason)?;
+        self.notices.push(notice);
+        self.acknowledged = rows::commits(&conn).map_err(|error| schema::words(&error))?;
+        self.conn = Some(conn);
+        Ok(())
     }
 
     fn place(&self) -> String {
@@ -96,10 +167,15 @@ impl SqliteJournal {
                 self.acknowledged
             ));
         }
-        if !empty_log(&conn).map_err(|error| schema::words(&error))? {
+        if !schema::empty_log(&conn).map_err(|error| schema::words(&error))? {
             return Err("another program reads the file and keeps its log from being emptied: end it".to_owned());
         }
-        Ok(conn)
+        // It is in the file and synced now, so if the next attempt is of the same kind it is one more again.
+        self.acknowledged = there;
+        match self.reserve {
+            Some(_) => self.look_after_reserve(conn).ok_or_else(|| "the disk failed again".to_owned()),
+            None => Ok(conn),
+        }
     }
 }
 
@@ -110,9 +186,22 @@ impl Journal for SqliteJournal {
             Ok(conn) => conn,
             Err(reason) => return failed(self.place(), reason),
         };
-        let read = read_at_once(&conn);
-        self.conn = Some(conn);
-        read.or_else(|error| failed(self.place(), schema::OpenFault::from(error).to_string()))
+        let fault = match read_at_once(&conn) {
+            Ok(saved) => {
+                self.conn = Some(conn);
+                return Ok(saved);
+            }
+            Err(error) => OpenFault::from(error),
+        };
+        schema::close_as_it_is(conn);
+        let OpenFault::Damaged(reason) = fault else { return failed(self.place(), fault.to_string()) };
+        let again = self.begin_anew(&reason).and_then(|()| {
+            let conn = self.sound()?;
+            let read = read_at_once(&conn).map_err(|error| schema::words(&error));
+            self.conn = Some(conn);
+            read
+        });
+        again.or_else(|reason| failed(self.place(), reason))
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), CommitError> {
@@ -123,7 +212,10 @@ impl Journal for SqliteJournal {
         match write_at_once(&mut conn, commit) {
             Ok(count) => {
                 self.acknowledged = count;
-                self.conn = Some(conn);
+                self.conn = match self.reserve {
+                    Some(looked) if looked.elapsed() >= LOOK => self.look_after_reserve(conn),
+                    _ => Some(conn),
+                };
                 Ok(())
             }
             Err(error) => {
@@ -132,6 +224,22 @@ impl Journal for SqliteJournal {
                 }
                 Err(CommitError::new(self.place(), schema::words(&error)))
             }
+        }
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.warning.clone()
+    }
+
+    fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        if self.reserve.is_some() {
+            reserve::keep(&self.path);
         }
     }
 }
@@ -152,11 +260,4 @@ fn write_at_once(conn: &mut Connection, commit: &Commit) -> rusqlite::Result<u64
 /// still holds of what was written (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
 fn leaves_connection_sound(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
-/// Moves the log into the file and syncs that, so that no commit depends on pages whose sync once failed. Says whether
-/// nobody was in the way.
-fn empty_log(conn: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(busy == 0)
 }

@@ -36,7 +36,8 @@ pub struct LedgerError {
 ///
 /// Entries gather for 2 s, and are then written and synced; a power cut costs those that were not. The journal's commits
 /// wait for a transaction of 1000 rows at most. While the file cannot be written, up to a million entries wait and
-/// nothing else is disturbed; that it fails, and that it works again, is logged once. 90 days are kept, and of more
+/// nothing else is disturbed; the same holds while the disk is so full that what is left is the journal's
+/// [reserve](super::SqliteJournal::with_reserve). That it fails, and that it works again, is logged once. 90 days are kept, and of more
 /// than 5 million entries the newest.
 ///
 /// ```

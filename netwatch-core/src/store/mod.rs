@@ -12,6 +12,15 @@
 //! and moves the log into the file. A full disk is not such an error; the transaction is rolled back and the next
 //! commit may succeed.
 //!
+//! # A full disk, and a damaged file
+//! With [`SqliteJournal::with_reserve`] 8 MiB in the log and 8 MiB in the file are kept for commits, so that a full disk
+//! does not stop them; the ledger does not take from that. A file that is found damaged at a start is renamed to
+//! `netwatch.db.damaged-<UTC>` together with its log, and a new one begins with every record that can be read: netwatch
+//! must start, because devices must not fail unseen, and the old file keeps what a person can still get out of it. Found
+//! while netwatch runs, damage only fails the commits: what is owed is in memory, and goes out from there.
+//!
+//! SQLite's own checks find a page that is torn or misplaced, not a wrong letter within a record.
+//!
 //! SQLite before 3.51.3 can corrupt a WAL database in a rare race (<https://sqlite.org/wal.html#walresetbug>); it is
 //! refused.
 //!
@@ -30,17 +39,21 @@
 //! | `incidents` | what goes on besides the outages of devices | `id`, `incident` (json) |
 //! | `maintenance` | a maintenance that was entered | `id`, `maintenance` (json) |
 //! | `journal` | one row | `last_number` (the highest number ever given), `commits` (how many there were), `alive_at` |
+//! | `reserve` | empty, where room is kept for a full disk | `room` |
 //! | `ledger` | a decision about a mail | `id`, `at`, `target`, `outage`, `notifier`, `decision`, `detail` (json) |
 //!
 //! The ledger is not the journal's: it has a connection of its own and weaker guarantees; see [`SqliteLedger`].
 //!
 //! Other programs may read the file while netwatch runs; only netwatch writes it.
 
+mod aside;
 mod dto;
 mod journal;
 mod ledger;
 mod lock;
+mod reserve;
 mod rows;
+mod salvage;
 mod schema;
 #[cfg(test)]
 mod tests;

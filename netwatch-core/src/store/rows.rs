@@ -8,9 +8,20 @@ use rusqlite::{Connection, Error, Result, Row, Transaction, params};
 
 use super::dto::{self, DtoError};
 use crate::model::{
-    Change, Commit, Content, Line, MailId, Maintenance, MaintenanceId, Outage, OutageId, Saved, SavedMail,
+    Change, Commit, Content, Incident, Line, MailId, Maintenance, MaintenanceId, Outage, OutageId, Saved, SavedMail,
     SavedNotifier, SavedTarget, Status, Told, Wall,
 };
+
+/// The columns of each record, in the order in which they are read.
+pub(super) const TARGET: &str = "name, status, since, last_good, outage, silent_for, answered_for, guarded";
+pub(super) const OUTAGE: &str = "id, target, last_good, first_bad, due, closed, removed, ack";
+pub(super) const LINE: &str = "id, notifier, line";
+pub(super) const MAIL: &str =
+    "id, notifier, message_id, in_reply_to, date, recipients, told, subject, text, html, lines";
+pub(super) const TOLD: &str = "notifier, target, outage, message_id, at, ended";
+pub(super) const NOTIFIER: &str = "name, last_sent, last_standing";
+pub(super) const INCIDENT: &str = "id, incident";
+pub(super) const MAINTENANCE: &str = "id, maintenance";
 
 /// Carries out a commit and says how many there have been.
 pub(super) fn write(transaction: &Transaction<'_>, commit: &Commit) -> Result<u64> {
@@ -33,56 +44,36 @@ pub(super) fn read(conn: &Connection) -> Result<Saved> {
     let (last_number, alive_at) = conn
         .query_row("SELECT last_number, alive_at FROM journal", [], |row| Ok((row.get(0)?, wall_or_none(row, 1)?)))?;
     let mut saved = Saved { last_number, alive_at, ..Saved::default() };
-    each(
-        conn,
-        "SELECT name, status, since, last_good, outage, silent_for, answered_for, guarded FROM targets",
-        |row| {
-            let target = target(row)?;
-            saved.targets.insert(target.name.clone(), target);
-            Ok(())
-        },
-    )?;
-    each(conn, "SELECT id, notifier, line FROM lines", |row| {
-        let line = json(row, 2, dto::line_from_json)?;
-        saved.lines.insert(line.id, (row.get(1)?, line));
-        Ok(())
-    })?;
-    let mails =
-        "SELECT id, notifier, message_id, in_reply_to, date, recipients, told, subject, text, html, lines FROM mails";
-    each(conn, mails, |row| {
-        let mail = mail(row)?;
-        saved.mails.insert(mail.id, mail);
-        Ok(())
-    })?;
-    each(conn, "SELECT notifier, target, outage, message_id, at, ended FROM told", |row| {
-        let told = told(row)?;
+    each(conn, "targets", TARGET, target, |target| drop(saved.targets.insert(target.name.clone(), target)))?;
+    each(conn, "lines", LINE, line, |(notifier, line)| drop(saved.lines.insert(line.id, (notifier, line))))?;
+    each(conn, "mails", MAIL, mail, |mail| drop(saved.mails.insert(mail.id, mail)))?;
+    each(conn, "told", TOLD, told, |told| {
         saved.told.insert((told.notifier.clone(), told.target.clone()), told);
-        Ok(())
     })?;
-    each(conn, "SELECT name, last_sent, last_standing FROM notifiers", |row| {
-        let notifier =
-            SavedNotifier { name: row.get(0)?, last_sent: wall_or_none(row, 1)?, last_standing: wall_or_none(row, 2)? };
+    each(conn, "notifiers", NOTIFIER, notifier, |notifier| {
         saved.notifiers.insert(notifier.name.clone(), notifier);
-        Ok(())
     })?;
-    each(conn, "SELECT id, incident FROM incidents", |row| {
-        let incident = json(row, 1, dto::incident_from_json)?;
+    each(conn, "incidents", INCIDENT, incident, |incident| {
         saved.incidents.insert(incident.id(), incident);
-        Ok(())
     })?;
-    each(conn, "SELECT id, maintenance FROM maintenance", |row| {
-        let maintenance = json(row, 1, dto::maintenance_from_json)?;
-        saved.maintenance.insert(MaintenanceId::new(row.get(0)?), maintenance);
-        Ok(())
+    let maintained = |row: &Row<'_>| Ok((MaintenanceId::new(row.get(0)?), maintenance(row)?));
+    each(conn, "maintenance", MAINTENANCE, maintained, |(id, maintenance)| {
+        saved.maintenance.insert(id, maintenance);
     })?;
     Ok(saved)
 }
 
-fn each(conn: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
-    let mut statement = conn.prepare(sql)?;
+fn each<T>(
+    conn: &Connection,
+    table: &str,
+    columns: &str,
+    parse: impl Fn(&Row<'_>) -> Result<T>,
+    mut take: impl FnMut(T),
+) -> Result<()> {
+    let mut statement = conn.prepare(&format!("SELECT {columns} FROM {table}"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        take(row)?;
+        take(parse(row)?);
     }
     Ok(())
 }
@@ -207,7 +198,7 @@ fn put_told(to: &Transaction<'_>, told: &Told) -> Result<()> {
 }
 
 /// The numbers that a change shows to have been given, as [`Saved::apply`] sees them.
-fn highest_number(change: &Change) -> u64 {
+pub(super) fn highest_number(change: &Change) -> u64 {
     match change {
         Change::PutTarget(_)
         | Change::DropTarget(_)
@@ -231,7 +222,7 @@ fn number_of(maintenance: &Maintenance) -> u64 {
     maintenance.id.map_or(0, MaintenanceId::number)
 }
 
-fn target(row: &Row<'_>) -> Result<SavedTarget> {
+pub(super) fn target(row: &Row<'_>) -> Result<SavedTarget> {
     let status: String = row.get(1)?;
     let outage: Option<String> = row.get(4)?;
     Ok(SavedTarget {
@@ -246,7 +237,7 @@ fn target(row: &Row<'_>) -> Result<SavedTarget> {
     })
 }
 
-fn mail(row: &Row<'_>) -> Result<SavedMail> {
+pub(super) fn mail(row: &Row<'_>) -> Result<SavedMail> {
     Ok(SavedMail {
         id: MailId::new(row.get(0)?),
         notifier: row.get(1)?,
@@ -260,7 +251,7 @@ fn mail(row: &Row<'_>) -> Result<SavedMail> {
     })
 }
 
-fn told(row: &Row<'_>) -> Result<Told> {
+pub(super) fn told(row: &Row<'_>) -> Result<Told> {
     Ok(Told {
         notifier: row.get(0)?,
         target: row.get(1)?,
@@ -271,11 +262,42 @@ fn told(row: &Row<'_>) -> Result<Told> {
     })
 }
 
+pub(super) fn outage(row: &Row<'_>) -> Result<Outage> {
+    let ack: Option<String> = row.get(7)?;
+    let ack = ack.as_deref().map(dto::ack_from_json).transpose().map_err(|error| unreadable(7, error))?;
+    Ok(Outage {
+        id: OutageId::new(row.get(0)?),
+        target: row.get(1)?,
+        last_good: wall_or_none(row, 2)?,
+        first_bad: wall(row, 3)?,
+        due: wall_or_none(row, 4)?,
+        closed: wall_or_none(row, 5)?,
+        removed: row.get(6)?,
+        ack: ack.map(Arc::new),
+    })
+}
+
+pub(super) fn line(row: &Row<'_>) -> Result<(Arc<str>, Line)> {
+    Ok((row.get(1)?, json(row, 2, dto::line_from_json)?))
+}
+
+pub(super) fn notifier(row: &Row<'_>) -> Result<SavedNotifier> {
+    Ok(SavedNotifier { name: row.get(0)?, last_sent: wall_or_none(row, 1)?, last_standing: wall_or_none(row, 2)? })
+}
+
+pub(super) fn incident(row: &Row<'_>) -> Result<Incident> {
+    json(row, 1, dto::incident_from_json)
+}
+
+pub(super) fn maintenance(row: &Row<'_>) -> Result<Maintenance> {
+    json(row, 1, dto::maintenance_from_json)
+}
+
 fn wall(row: &Row<'_>, column: usize) -> Result<Wall> {
     row.get(column).map(Wall::from_unix_nanos)
 }
 
-fn wall_or_none(row: &Row<'_>, column: usize) -> Result<Option<Wall>> {
+pub(super) fn wall_or_none(row: &Row<'_>, column: usize) -> Result<Option<Wall>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Wall::from_unix_nanos))
 }
 

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior, ffi};
+
+use super::reserve::{self, has_log};
 
 /// "nwdb": what `file` and SQLite's own tools show of a database of ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"nwdb");
@@ -149,11 +151,12 @@ pub(super) enum OpenFault {
     )]
     Newer { found: i32 },
     #[error(
-        "it is damaged ({0}); nothing was changed; stop netwatch, copy it with its -wal and -shm to a safe place, then \
-         restore a backup, or `sqlite3 netwatch.db .recover | sqlite3 rescued.db` and use that, or move all three \
-         away to start with an empty journal (devices that are down are then told of again)"
+        "it is damaged ({0}); nothing was changed; restart netwatch: it sets the file aside, keeps it, and goes on with \
+         what can still be read of it"
     )]
     Damaged(String),
+    #[error("the disk could not read all of it ({0}); nothing was changed; look at the disk")]
+    NotReadNow(String),
     #[error("the file system does not support SQLite's WAL mode; keep the data directory on a local disk")]
     NoWal,
     #[error("it is not there; netwatch has not run on this data directory yet")]
@@ -169,13 +172,14 @@ pub(super) enum OpenFault {
 impl From<rusqlite::Error> for OpenFault {
     fn from(error: rusqlite::Error) -> OpenFault {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => OpenFault::Damaged(error.to_string()),
-            Some(ErrorCode::NotADatabase) => OpenFault::NotOurs,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenFault::Damaged(error.to_string()),
             Some(_) => OpenFault::Sqlite(error),
             None => match error {
                 Error::FromSqlConversionFailure(..)
+                | Error::Utf8Error(..)
                 | Error::InvalidColumnType(..)
                 | Error::IntegralValueOutOfRange(..) => OpenFault::Damaged(error.to_string()),
+                Error::QueryReturnedNoRows => OpenFault::Damaged("a row that is always there is missing".to_owned()),
                 error => OpenFault::Sqlite(error),
             },
         }
@@ -230,12 +234,24 @@ fn beside(path: &Path, access: OpenFlags) -> Result<(Connection, i32), OpenFault
         OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE | access;
     let conn = Connection::open_with_flags(&path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    let version = pragma(&conn, "user_version")?;
+    let version = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| {
+        // Nobody has looked at its header yet.
+        if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) { OpenFault::NotOurs } else { error.into() }
+    })?;
     Ok((conn, version))
 }
 
+/// The SQLite that is linked in, as 1,000,000 × major + 1,000 × minor + patch.
+fn sqlite_version() -> i32 {
+    #[cfg(test)]
+    if let Some(pretended) = super::tests::PRETENDED_SQLITE.get() {
+        return pretended;
+    }
+    rusqlite::version_number()
+}
+
 fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
-    if rusqlite::version_number() < OLDEST_SQLITE {
+    if sqlite_version() < OLDEST_SQLITE {
         return Err(OpenFault::OldSqlite(rusqlite::version()));
     }
     let path = resolved(path)?;
@@ -248,6 +264,9 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     if fresh && (!may_be_empty || has_log(&path)) {
         // SQLite would take it for new, and delete the log.
         return Err(OpenFault::Damaged("it is empty and was not before".to_owned()));
+    }
+    if may_be_empty && !fresh {
+        reserve::put_back(&path);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -276,6 +295,20 @@ fn connect(path: &Path, may_be_empty: bool) -> Result<Connection, OpenFault> {
     }
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(conn)
+}
+
+/// Moves the log into the file and syncs that, so that no commit depends on pages whose sync once failed. Says whether
+/// nobody was in the way.
+pub(super) fn empty_log(conn: &Connection) -> rusqlite::Result<bool> {
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
+}
+
+/// Closes a file that is about to be set aside, without moving its log.
+pub(super) fn close_as_it_is(conn: Connection) {
+    // If it cannot be said, the log is moved, as it would be some day.
+    drop(conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+    drop(conn);
 }
 
 /// What SQLite said, and for the frequent cases what to do.
@@ -331,13 +364,22 @@ fn peek(path: &Path) -> Result<Header, OpenFault> {
     if header.is_empty() {
         return Ok(Header::Empty);
     }
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(OpenFault::NotOurs);
-    }
     let number = |at: usize| header.get(at..)?.first_chunk::<4>().copied().map(i32::from_be_bytes);
+    if !header.starts_with(b"SQLite format 3\0") {
+        // A power cut can leave a file of the right length full of zeros.
+        return Err(match number(68) {
+            Some(APPLICATION_ID) => OpenFault::Damaged("its first bytes are not those of a database".to_owned()),
+            _ if header.iter().all(|byte| *byte == 0) => OpenFault::Damaged("it begins with zeros".to_owned()),
+            _ => OpenFault::NotOurs,
+        });
+    }
     let (Some(user_version), Some(application_id)) = (number(60), number(68)) else {
         return Err(OpenFault::Damaged("it ends within its header".to_owned()));
     };
+    // The versions for writing and reading: SQLite does not write a file of a higher one.
+    if !matches!(header.get(18..20), Some([1, 1] | [2, 2])) {
+        return Err(OpenFault::Damaged("its header has a version that SQLite never had".to_owned()));
+    }
     // All zero is a database whose schema may still be in the log alone.
     if (application_id, user_version) != (0, 0) {
         check_ours(application_id, user_version)?;
@@ -356,7 +398,8 @@ fn check_ours(application_id: i32, user_version: i32) -> Result<(), OpenFault> {
 
 /// A start that died before the schema was there left a database without tables.
 fn is_empty(conn: &Connection) -> Result<bool, OpenFault> {
-    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let counted = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+    let objects: i64 = counted.map_err(unlike_the_schema)?;
     Ok(objects == 0 && pragma(conn, "application_id")? == 0 && pragma(conn, "user_version")? == 0)
 }
 
@@ -375,22 +418,24 @@ fn check_length(conn: &Connection, path: &Path) -> Result<(), OpenFault> {
     Ok(())
 }
 
-fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    fs::metadata(log).is_ok_and(|log| log.len() > 0)
-}
-
 fn check_whole(conn: &Connection, version: i32) -> Result<(), OpenFault> {
     let tables = TABLES.into_iter().take(if version == 1 { TABLES_OF_1 } else { TABLES.len() });
     for table in tables {
         let checked = conn.query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0));
         let found: String = checked.map_err(unlike_the_schema)?;
         if found != "ok" {
-            return Err(OpenFault::Damaged(found));
+            return Err(if is_of_the_disk(&found) { OpenFault::NotReadNow(found) } else { OpenFault::Damaged(found) });
         }
     }
     Ok(())
+}
+
+/// Whether a check did not find damage but could not read: it gives SQLite's code, of which the last byte is the kind
+/// (<https://sqlite.org/rescode.html>).
+fn is_of_the_disk(found: &str) -> bool {
+    let code = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<i32>().ok();
+    let mut codes = found.split("error code").skip(1).filter_map(|rest| code(rest.trim_start_matches(['=', ' '])));
+    codes.any(|code| !matches!(code & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB))
 }
 
 /// A statement that SQLite cannot carry out although it is right: the tables are not what their version says.

@@ -126,7 +126,8 @@ export class View {
     if (journal.failing_since) {
       lines.push(el('p', 'alert', el('b', '', `${w().noJournal} ${clock(journal.failing_since, now)}`),
         el('span', '', [w().noJournalWhy, journal.error].filter(Boolean).join(' · '))));
-    }
+    } else if (journal.error) lines.push(el('p', 'alert', el('b', '', w().noRoom), el('span', '', journal.error)));
+    if (journal.notice) lines.push(el('p', 'alert', el('b', '', w().setAside), el('span', '', journal.notice)));
     const text = lines.map((line) => line.textContent).join();
     const box = document.getElementById('alerts');
     if (box.textContent !== text || !lines.length) box.replaceChildren(...lines);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::task::AtomicWaker;
 use rusqlite::Connection;
 
-use super::super::schema;
+use super::super::{reserve, schema};
 use super::table::{self, Retention};
 use crate::model::{LedgerEntry, Wall};
 
@@ -164,6 +164,12 @@ impl Writer {
             Some(conn) => conn,
             None => schema::open_for_ledger(&self.path).map_err(|fault| fault.to_string())?,
         };
+        if !reserve::may_be_shared(&conn, &self.path).map_err(|error| schema::words(&error))? {
+            self.conn = Some(conn);
+            return Err(
+                "the disk is almost full, and what is left is for the journal; make room on the disk".to_owned()
+            );
+        }
         table::insert(&mut conn, chunk).map_err(|error| schema::words(&error))?;
         self.conn = Some(conn);
         Ok(())

@@ -16,21 +16,21 @@ use crate::model::{Change, Commit, SavedNotifier};
 
 const CHILD_DIR: &str = "NETWATCH_STORE_TEST_DIR";
 
-fn child_dir() -> Option<PathBuf> {
+pub(super) fn child_dir() -> Option<PathBuf> {
     std::env::var_os(CHILD_DIR).map(PathBuf::from)
 }
 
-/// The command that runs one test of this file as a child working in `dir`; `wrapper` is put before it.
-fn child(wrapper: &[&str], test: &str, dir: &Path) -> Command {
+/// The command that runs a test of a module as a child working in `dir`; `wrapper` is put before it.
+pub(super) fn child(wrapper: &[&str], module: &str, test: &str, dir: &Path) -> Command {
     let this = std::env::current_exe().unwrap();
-    let path = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let path = format!("{}::{test}", module.split_once("::").unwrap().1);
     let mut words = wrapper.iter().map(Into::into).chain([this.into_os_string()]);
     let mut command = Command::new(words.next().unwrap());
     command.args(words).args(["--exact", &path, "--nocapture"]).env(CHILD_DIR, dir);
     command
 }
 
-fn assert_child_passed(mut command: Command) {
+pub(super) fn assert_child_passed(mut command: Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
@@ -50,7 +50,8 @@ fn what_was_acknowledged_survives_a_kill_and_nothing_is_half_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut reached = 0;
     for round in 0..20_usize {
-        let mut command = child(&[], "what_was_acknowledged_survives_a_kill_and_nothing_is_half_there", dir.path());
+        let mut command =
+            child(&[], module_path!(), "what_was_acknowledged_survives_a_kill_and_nothing_is_half_there", dir.path());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut acknowledgements = 0;
@@ -78,7 +79,12 @@ fn a_full_disk_fails_commits_until_there_is_room() {
         let mount = "mount -t tmpfs -o size=1m,mode=0700 netwatch-test \"$0\" && exec \"$@\"";
         let place = dir.path().to_str().unwrap();
         let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, place];
-        return assert_child_passed(child(&wrapper, "a_full_disk_fails_commits_until_there_is_room", dir.path()));
+        return assert_child_passed(child(
+            &wrapper,
+            module_path!(),
+            "a_full_disk_fails_commits_until_there_is_room",
+            dir.path(),
+        ));
     };
     let mut journal = open(&dir);
     let mut acknowledged = 0;
@@ -103,7 +109,7 @@ fn a_full_disk_fails_commits_until_there_is_room() {
 }
 
 /// Writes until the disk is full to the last byte.
-fn fill(path: &Path) {
+pub(super) fn fill(path: &Path) {
     let mut file = fs::File::create(path).unwrap();
     for size in [4096, 1] {
         loop {
@@ -123,7 +129,7 @@ fn after_an_io_error_the_file_is_opened_anew_and_nothing_is_lost() {
         // Over the limit on a file's size write(2) fails with EFBIG once the signal is ignored: setrlimit(2).
         let wrapper = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"];
         let test = "after_an_io_error_the_file_is_opened_anew_and_nothing_is_lost";
-        return assert_child_passed(child(&wrapper, test, dir.path()));
+        return assert_child_passed(child(&wrapper, module_path!(), test, dir.path()));
     };
     let mut journal = open(&dir);
     (1..=5).for_each(|n| journal.commit(&nth(n)).unwrap());

@@ -1,12 +1,15 @@
-//! The journal's promises: it agrees with [`Saved::apply`](crate::Saved::apply), refuses what is not whole or not its
-//! own without touching it, and survives a killed process, a full disk and a failing one.
+//! The journal's promises: it agrees with [`Saved::apply`](crate::Saved::apply), sets aside what is not whole,
+//! refuses what is not its own without touching it, and survives a killed process, a full disk and a failing one.
 
 mod agreement;
+mod aside;
 mod crash;
 mod ledger;
 mod refusal;
+mod reserve;
 mod upgrade;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::SqliteJournal;
@@ -15,6 +18,11 @@ use crate::model::{
     Change, Commit, Incident, Line, LineId, LineKind, Outage, OutageId, Saved, SavedTarget, Status, Subject, Topic,
     Wall,
 };
+
+thread_local! {
+    /// The version of SQLite that the store is made to see on this thread.
+    pub(super) static PRETENDED_SQLITE: Cell<Option<i32>> = const { Cell::new(None) };
+}
 
 fn database(dir: &Path) -> PathBuf {
     dir.join("netwatch.db")

@@ -1,4 +1,4 @@
-//! A file that is not ours, not whole, or of a newer schema is refused with a reason, and stays as it was.
+//! A file that is not ours, or of a newer schema, is refused with a reason, and stays as it was.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,9 +7,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::{database, nth, open};
-use crate::journal::{Journal, LoadError};
-use crate::model::{Change, Commit};
+use super::{database, open};
+use crate::journal::LoadError;
 use crate::store::{DirLock, SqliteJournal};
 
 /// Opens the journal in `dir`, which must fail and leave the database and its log byte for byte as they were.
@@ -24,14 +23,6 @@ fn refused(dir: &Path) -> String {
 
 fn assert_says(error: &str, words: &str) {
     assert!(error.contains(words), "`{words}` is not in: {error}");
-}
-
-/// A journal with enough outages for some hundred pages.
-fn filled() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let outages = (1..=8000).map(|n| Change::PutOutage(super::outage(n))).collect();
-    open(dir.path()).commit(&Commit::new(1, outages)).unwrap();
-    dir
 }
 
 #[test]
@@ -75,59 +66,18 @@ fn a_newer_schema_that_only_the_log_tells_of() {
 }
 
 #[test]
-fn a_file_that_was_cut_short() {
-    let dir = filled();
-    let whole = fs::read(database(dir.path())).unwrap();
-    for length in [50, 99, 100, 4096, 5000, whole.len() / 2, whole.len() - 1] {
-        fs::write(database(dir.path()), &whole[..length]).unwrap();
-        let error = refused(dir.path());
-        assert_says(&error, "damaged");
-        assert_says(&error, ".recover");
+fn a_sqlite_that_can_corrupt_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    for (version, is_refused) in [(3_007_000, true), (3_051_002, true), (3_051_003, false)] {
+        super::PRETENDED_SQLITE.set(Some(version));
+        let opened = SqliteJournal::open(database(dir.path()));
+        assert_eq!(opened.is_err(), is_refused, "{version}");
     }
-}
-
-#[test]
-fn a_file_that_was_emptied_beside_its_log() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    let writer = Connection::open(database(dir.path())).unwrap();
-    writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    writer.execute_batch("INSERT INTO notifiers (name) VALUES ('noc')").unwrap();
-    drop(writer);
-    fs::write(database(dir.path()), b"").unwrap();
-    assert_says(&refused(dir.path()), "damaged (it is empty");
-}
-
-#[test]
-fn a_page_that_was_overwritten() {
-    let dir = filled();
-    let whole = fs::read(database(dir.path())).unwrap();
-    let conn = Connection::open(database(dir.path())).unwrap();
-    let root: usize =
-        conn.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'outages'", [], |row| row.get(0)).unwrap();
-    drop(conn);
-    let mut overwritten = whole;
-    overwritten[(root - 1) * 4096..root * 4096].fill(0x5a);
-    fs::write(database(dir.path()), overwritten).unwrap();
-    assert_says(&refused(dir.path()), "damaged");
-}
-
-#[test]
-fn a_table_that_is_missing() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    Connection::open(database(dir.path())).unwrap().execute_batch("DROP TABLE told").unwrap();
-    assert_says(&refused(dir.path()), "damaged");
-}
-
-#[test]
-fn a_record_that_means_nothing_fails_the_load() {
-    let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).commit(&nth(1)).unwrap();
-    Connection::open(database(dir.path())).unwrap().execute_batch("UPDATE targets SET status = 'dead'").unwrap();
-    let error = open(dir.path()).load().unwrap_err();
-    assert_says(&error.to_string(), "unknown status `dead`");
-    assert_says(&error.to_string(), "restore a backup");
+    super::PRETENDED_SQLITE.set(Some(3_051_002));
+    assert_says(&refused(dir.path()), "build netwatch with 3.51.3 or later");
+    super::PRETENDED_SQLITE.set(None);
+    assert!(rusqlite::version_number() >= 3_051_003);
 }
 
 #[test]
