@@ -12,17 +12,25 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::ServerConfig;
 
+use super::gate::{Gate, Moment};
 use super::wire::Wire;
 use super::{PASSWORD, USER};
 
+/// After so many lines of content a conversation is in the middle of it.
+const MIDDLE: usize = 20;
+
 /// Serves one client until either side leaves.
-pub(super) fn serve(mut client: Wire, server: TcpStream, tls: &Arc<ServerConfig>) -> Option<()> {
+pub(super) fn serve(mut client: Wire, server: TcpStream, tls: &Arc<ServerConfig>, gate: &Gate) -> Option<()> {
     let mut server = BufReader::new(server);
+    gate.pass(Moment::Connected)?;
     client.say(&reply(&mut server)?).then_some(())?;
-    let mut logged_in = false;
+    let (mut logged_in, mut confirmed) = (false, false);
     loop {
         let line = client.line()?;
         let verb = line.split(' ').next().unwrap_or("").to_ascii_uppercase();
+        if confirmed {
+            gate.pass(Moment::Confirmed)?;
+        }
         let answer = match verb.as_str() {
             "EHLO" if client.is_tls() => "250-localhost\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n".to_owned(),
             "EHLO" => "250-localhost\r\n250-8BITMIME\r\n250 STARTTLS\r\n".to_owned(),
@@ -42,13 +50,16 @@ pub(super) fn serve(mut client: Wire, server: TcpStream, tls: &Arc<ServerConfig>
             _ if !client.is_tls() => "530 5.7.0 Must issue a STARTTLS command first\r\n".to_owned(),
             _ if !logged_in => "530 5.7.0 Must issue an AUTH command first\r\n".to_owned(),
             "DATA" => {
+                gate.pass(Moment::Data)?;
                 let go = ask(&mut server, &line)?;
                 let accepted = go.starts_with("354");
                 client.say(&go).then_some(())?;
                 if !accepted {
                     continue;
                 }
-                pass_message(&mut client, &mut server)?
+                let answer = pass_message(&mut client, &mut server, gate)?;
+                confirmed = answer.starts_with("250");
+                answer
             }
             _ => ask(&mut server, &line)?,
         };
@@ -56,14 +67,21 @@ pub(super) fn serve(mut client: Wire, server: TcpStream, tls: &Arc<ServerConfig>
     }
 }
 
-fn pass_message(client: &mut Wire, server: &mut BufReader<TcpStream>) -> Option<String> {
-    loop {
+fn pass_message(client: &mut Wire, server: &mut BufReader<TcpStream>, gate: &Gate) -> Option<String> {
+    for number in 0_usize.. {
         let line = client.line()?;
         if line == "." {
-            return ask(server, ".");
+            gate.pass(Moment::Dot)?;
+            let answer = ask(server, ".")?;
+            gate.pass(Moment::Taken)?;
+            return Some(answer);
+        }
+        if number == MIDDLE {
+            gate.pass(Moment::Content)?;
         }
         server.get_mut().write_all(format!("{line}\r\n").as_bytes()).ok()?;
     }
+    None
 }
 
 fn ask(server: &mut BufReader<TcpStream>, line: &str) -> Option<String> {

@@ -4,6 +4,7 @@
 mod cert;
 mod client;
 mod front;
+mod gate;
 mod message;
 mod opensmtpd;
 mod scripted;
@@ -11,6 +12,7 @@ mod wire;
 
 pub use cert::Certificates;
 pub use client::{Client, Reply};
+pub use gate::Moment;
 pub use message::{Message, all_ids};
 pub use opensmtpd::OpenSmtpd;
 pub use scripted::{Accepted, Act, Scripted, Session, Stage};
