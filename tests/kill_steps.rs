@@ -185,7 +185,10 @@ impl Lab {
     /// whether the kill came in time.
     fn kill_at(&mut self, step: Step, name: &str) -> bool {
         self.daemon.wait_ready();
-        self.daemon.wait_status(name, "ok", SOON);
+        // Just started, it may not have told its page of any target.
+        let answers =
+            || self.daemon.targets().into_iter().any(|(found, target)| found == name && target.status == "ok");
+        wait_for(&format!("{name} to be ok"), SOON, || answers().then_some(()));
         let database = self.database();
         let mut locked = (step == Step::Deciding).then(|| lock(&database));
         if let Some(moment) = step.moment() {
