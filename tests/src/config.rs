@@ -17,6 +17,12 @@ impl From<&str> for Value {
     }
 }
 
+impl From<&[&str]> for Value {
+    fn from(texts: &[&str]) -> Value {
+        Value(serde_json::Value::from(texts).to_string())
+    }
+}
+
 impl From<u32> for Value {
     fn from(number: u32) -> Value {
         Value(number.to_string())
@@ -80,6 +86,14 @@ impl Config {
         self
     }
 
+    /// A group.
+    #[must_use]
+    pub fn group(mut self, name: &str) -> Config {
+        self.targets.push_str("\n[[group]]\n");
+        put(&mut self.targets, "name", name);
+        self
+    }
+
     /// A target that is asked with this many echoes.
     #[must_use]
     pub fn target_asked(self, name: &str, address: &str, pings: u32) -> Config {
@@ -90,15 +104,31 @@ impl Config {
 
     /// A notifier that sends to this server with STARTTLS and the lab's login, to `turno@example.net`.
     #[must_use]
-    pub fn smtp(mut self, server: SocketAddr) -> Config {
+    pub fn smtp(self, server: SocketAddr) -> Config {
+        self.smtp_to("noc", server, &["turno@example.net"])
+    }
+
+    /// The same under a name of its own, to others.
+    #[must_use]
+    pub fn smtp_to(mut self, name: &str, server: SocketAddr, to: &[&str]) -> Config {
         let port = server.port();
         let _ = write!(
             self.notifiers,
-            "\n[[notifier]]\nname = \"noc\"\nkind = \"smtp\"\nserver = \"localhost\"\nport = {port}\n\
+            "\n[[notifier]]\nname = \"{name}\"\nkind = \"smtp\"\nserver = \"localhost\"\nport = {port}\n\
              security = \"starttls\"\nusername = \"{USER}\"\npassword_file = \"@DIR@/password\"\n\
-             from = \"netwatch <noc@example.net>\"\nto = [\"turno@example.net\"]\n"
+             from = \"netwatch <noc@example.net>\"\nto = {to:?}\n"
         );
         self.password = true;
+        self
+    }
+
+    /// Protects the connection of the notifier that was added last in this way.
+    #[must_use]
+    pub fn security(mut self, security: &str) -> Config {
+        if let Some(at) = self.notifiers.rfind("security = \"starttls\"") {
+            self.notifiers
+                .replace_range(at..at + "security = \"starttls\"".len(), &format!("security = \"{security}\""));
+        }
         self
     }
 

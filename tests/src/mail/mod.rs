@@ -10,7 +10,7 @@ mod opensmtpd;
 mod scripted;
 mod wire;
 
-pub use cert::Certificates;
+pub use cert::{Certificates, Flaw};
 pub use client::{Client, Reply};
 pub use gate::Moment;
 pub use message::{Message, all_ids};
