@@ -12,14 +12,15 @@ pub struct Value(String);
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        // JSON strings are TOML basic strings.
-        Value(serde_json::Value::from(text).to_string())
+        // JSON strings are TOML basic strings, but for DEL.
+        Value(serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f"))
     }
 }
 
 impl From<&[&str]> for Value {
     fn from(texts: &[&str]) -> Value {
-        Value(serde_json::Value::from(texts).to_string())
+        let texts: Vec<String> = texts.iter().map(|text| Value::from(*text).0).collect();
+        Value(format!("[{}]", texts.join(", ")))
     }
 }
 
