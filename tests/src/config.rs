@@ -140,6 +140,13 @@ impl Config {
         self.notifier("group_wait", "0s").notifier("group_interval", "0s").notifier("min_interval", "0s")
     }
 
+    /// A notifier as it would be written; `@DIR@` is the directory of the configuration.
+    #[must_use]
+    pub fn notifier_text(mut self, text: &str) -> Config {
+        let _ = write!(self.notifiers, "\n[[notifier]]\n{text}\n");
+        self
+    }
+
     /// A key of the notifier that was added last.
     #[must_use]
     pub fn notifier(mut self, key: &str, value: impl Into<Value>) -> Config {

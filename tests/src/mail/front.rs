@@ -42,7 +42,7 @@ pub(super) fn serve(mut client: Wire, server: TcpStream, tls: &Arc<ServerConfig>
                 continue;
             }
             "AUTH" if client.is_tls() => {
-                logged_in = login(&mut client, &line)?;
+                logged_in = login(&mut client, &line, PASSWORD)?.right;
                 if logged_in { "235 2.7.0 Authentication succeeded\r\n" } else { "535 5.7.8 Authentication failed\r\n" }
                     .to_owned()
             }
@@ -103,8 +103,16 @@ fn reply(server: &mut BufReader<TcpStream>) -> Option<String> {
     }
 }
 
+/// What somebody logged in with.
+pub(super) struct Login {
+    /// Whether it is the lab's user with the password.
+    pub(super) right: bool,
+    /// What was sent, as it was sent.
+    pub(super) sent: String,
+}
+
 /// AUTH PLAIN, with the response at once or after a challenge, and AUTH LOGIN (RFC 4954).
-pub(super) fn login(client: &mut Wire, line: &str) -> Option<bool> {
+pub(super) fn login(client: &mut Wire, line: &str, password: &str) -> Option<Login> {
     let mut words = line.split_whitespace().skip(1);
     let method = words.next().unwrap_or("").to_ascii_uppercase();
     let decode = |text: &str| STANDARD.decode(text.trim()).unwrap_or_default();
@@ -115,14 +123,16 @@ pub(super) fn login(client: &mut Wire, line: &str) -> Option<bool> {
     let given = words.next().map(str::to_owned);
     match method.as_str() {
         "PLAIN" => {
-            let response = given.map_or_else(|| challenge(""), Some)?;
-            Some(decode(&response) == format!("\0{USER}\0{PASSWORD}").as_bytes())
+            let sent = given.map_or_else(|| challenge(""), Some)?;
+            let right = decode(&sent) == format!("\0{USER}\0{password}").as_bytes();
+            Some(Login { right, sent })
         }
         "LOGIN" => {
             let user = given.map_or_else(|| challenge("VXNlcm5hbWU6"), Some)?;
-            let password = challenge("UGFzc3dvcmQ6")?;
-            Some(decode(&user) == USER.as_bytes() && decode(&password) == PASSWORD.as_bytes())
+            let sent = challenge("UGFzc3dvcmQ6")?;
+            let right = decode(&user) == USER.as_bytes() && decode(&sent) == password.as_bytes();
+            Some(Login { right, sent })
         }
-        _ => Some(false),
+        _ => Some(Login { right: false, sent: String::new() }),
     }
 }

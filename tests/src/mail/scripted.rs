@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::front::login;
 use super::wire::Wire;
-use super::{Certificates, Flaw, Message};
+use super::{Certificates, Flaw, Message, PASSWORD};
 use crate::netns::Namespace;
 
 /// Connections served at a time; what comes beyond waits.
@@ -80,6 +80,8 @@ pub enum Act {
     Strip,
     /// The right answer, then the connection is closed.
     AnswerThenClose,
+    /// At the answer to AUTH: the words of [`Scripted::echo`]. Elsewhere like `Close`.
+    Echo,
     /// At the dot: the message is kept, but the connection is closed instead of the 250. Elsewhere like `Close`.
     KeepThenClose,
 }
@@ -118,6 +120,8 @@ pub struct Session {
 struct State {
     acts: BTreeMap<Stage, Act>,
     recipients: BTreeMap<String, u16>,
+    password: Option<String>,
+    echo: String,
     accepted: Vec<Accepted>,
     sessions: Vec<Session>,
 }
@@ -188,6 +192,18 @@ impl Scripted {
     /// Answers this recipient with this code from now on.
     pub fn recipient(&self, address: &str, code: u16) {
         lock(&self.state).recipients.insert(address.to_owned(), code);
+    }
+
+    /// Logs in whoever has this password, rather than the lab's.
+    pub fn password(&self, password: &str) {
+        lock(&self.state).password = Some(password.to_owned());
+    }
+
+    /// Answers every login with these words, in which `@SENT@` is what the client sent.
+    pub fn echo(&self, words: &str) {
+        let mut state = lock(&self.state);
+        state.echo = words.to_owned();
+        state.acts.insert(Stage::Auth, Act::Echo);
     }
 
     /// Behaves well from now on.
@@ -340,7 +356,7 @@ impl Talk<'_> {
                 self.wire.ignore();
                 None
             }
-            Some(Act::Close | Act::KeepThenClose | Act::Strip) => None,
+            Some(Act::Close | Act::KeepThenClose | Act::Strip | Act::Echo) => None,
             Some(Act::Drip(pause)) => {
                 self.wire.drip(RECORD, pause);
                 self.wire.ignore();
@@ -357,7 +373,16 @@ impl Talk<'_> {
     }
 
     fn login(&mut self, line: &str) -> Option<()> {
-        self.logged_in = login(&mut self.wire, line)?;
+        let (password, echo) = {
+            let state = lock(self.state);
+            (state.password.clone(), state.acts.get(&Stage::Auth) == Some(&Act::Echo))
+        };
+        let login = login(&mut self.wire, line, password.as_deref().unwrap_or(PASSWORD))?;
+        self.logged_in = login.right && !echo;
+        if echo {
+            let words = lock(self.state).echo.replace("@SENT@", &login.sent);
+            return self.say(&words);
+        }
         let right = if self.logged_in { "235 2.7.0 welcome" } else { "535 5.7.8 wrong name or password" };
         if matches!(self.act(Stage::Auth), Some(Act::Reply(_))) {
             self.logged_in = false;
@@ -428,7 +453,7 @@ impl Talk<'_> {
                 self.wire.say(&format!("{right}\r\n"));
                 None
             }
-            Some(Act::Close | Act::KeepThenClose | Act::Strip) => None,
+            Some(Act::Close | Act::KeepThenClose | Act::Strip | Act::Echo) => None,
         }
     }
 
