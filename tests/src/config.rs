@@ -44,6 +44,7 @@ pub struct Config {
     notifiers: String,
     password: bool,
     page: Option<u16>,
+    witnesses: Option<Value>,
 }
 
 impl Config {
@@ -62,6 +63,12 @@ impl Config {
     #[must_use]
     pub fn page(self, port: u16) -> Config {
         Config { page: Some(port), ..self }
+    }
+
+    /// The addresses that tell whether netwatch itself is cut off.
+    #[must_use]
+    pub fn witnesses(self, witnesses: &[&str]) -> Config {
+        Config { witnesses: Some(witnesses.into()), ..self }
     }
 
     /// A key of `[defaults]`.
@@ -157,11 +164,12 @@ impl Config {
     /// Writes `netwatch.toml` (and the password it names) into the directory; the data directory is `data` in it.
     pub fn write(&self, dir: &Path) {
         let at = dir.to_str().expect("a temporary directory has a plain name");
-        let Config { defaults, targets, notifiers, password, page } = self;
+        let Config { defaults, targets, notifiers, password, page, witnesses } = self;
+        let witnesses = witnesses.as_ref().map_or(String::new(), |Value(all)| format!("\n[self]\nwitnesses = {all}\n"));
         let port = page.unwrap_or(8080);
         let text = format!(
             "locale = \"es\"\ntime_zone = \"America/Asuncion\"\ndata_dir = \"@DIR@/data\"\n\n[defaults]\n{defaults}\
-             {targets}{notifiers}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
+             {targets}{notifiers}{witnesses}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
         );
         std::fs::write(dir.join("netwatch.toml"), text.replace("@DIR@", at)).expect("the directory can be written");
         if *password {

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::answerer::FAR;
 use crate::process::run;
 
 /// What is wrong with a server's certificate.
@@ -31,7 +32,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes an authority and a certificate for `localhost`, `127.0.0.1` and `::1` in this directory.
+    /// Makes an authority and a certificate for `localhost`, `127.0.0.1`, `::1` and [`FAR`] in this directory.
     pub fn make(dir: &Path) -> Certificates {
         let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
         let [ca, ca_key, request, certificate, key, extensions] =
@@ -42,7 +43,7 @@ impl Certificates {
         run("openssl", authority.iter().chain(&new_key).chain(&["-addext", "basicConstraints=critical,CA:TRUE"]));
         let asked = ["req", "-new", "-subj", "/CN=localhost", "-keyout", &key, "-out", &request];
         run("openssl", asked.iter().chain(&new_key));
-        let names = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth\n";
+        let names = format!("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1,IP:{FAR}\nextendedKeyUsage=serverAuth\n");
         fs::write(&extensions, names).expect("the directory can be written");
         let signing =
             ["x509", "-req", "-days", "30", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial"];

@@ -141,15 +141,21 @@ pub struct Scripted {
 impl Scripted {
     /// Starts a well-behaved server on `127.0.0.1:port` of the namespace.
     pub fn start(namespace: &Namespace, port: u16) -> Scripted {
+        Scripted::start_at(namespace, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// The same at another address of the namespace.
+    pub fn start_at(namespace: &Namespace, address: SocketAddr) -> Scripted {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let certificates = Certificates::make(dir.path());
         let tls = certificates.server();
-        Scripted::listen(namespace, port, certificates, tls, Some(dir))
+        Scripted::listen(namespace, address, certificates, tls, Some(dir))
     }
 
     /// Starts another, with the same certificates, on another port of the namespace.
     pub fn beside(&self, namespace: &Namespace, port: u16) -> Scripted {
-        Scripted::listen(namespace, port, self.certificates.clone(), self.certificates.server(), None)
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Scripted::listen(namespace, address, self.certificates.clone(), self.certificates.server(), None)
     }
 
     /// Starts another, whose certificate has this flaw, on another port of the namespace.
@@ -157,17 +163,17 @@ impl Scripted {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let certificates = self.certificates.flawed(dir.path(), flaw);
         let tls = certificates.server();
-        Scripted::listen(namespace, port, certificates, tls, Some(dir))
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Scripted::listen(namespace, address, certificates, tls, Some(dir))
     }
 
     fn listen(
         namespace: &Namespace,
-        port: u16,
+        address: SocketAddr,
         certificates: Certificates,
         tls: Arc<ServerConfig>,
         dir: Option<TempDir>,
     ) -> Scripted {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::new(AtomicBool::new(false)));
         let listener = namespace.listen(address);
         let accepting = accept(listener, tls, Arc::clone(&state), Arc::clone(&stop));
