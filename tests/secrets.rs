@@ -253,7 +253,7 @@ fn a_secret_would_be_found_in_each_of_its_forms() {
     let canary = FIELDS[0].canary;
     let basic = |name: &str| STANDARD.encode(format!("{name}:{canary}"));
     let shown =
-        [canary.to_owned(), basic(""), basic("a"), basic("ab"), format!("x=kanari%2Ffile%2B4711%20%25%26%3D%3F")];
+        [canary.to_owned(), basic(""), basic("a"), basic("ab"), "x=kanari%2Ffile%2B4711%20%25%26%3D%3F".to_owned()];
     for text in shown {
         let mut places = Places::default();
         places.look("here", &text);

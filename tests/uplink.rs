@@ -38,8 +38,15 @@ const SUBJECT: &str = "netwatch qued\u{f3} sin red";
 /// How long an uplink stays away that does not make netwatch blind.
 const UNSEEN: Duration = Duration::from_secs(30);
 
-/// The ways to tell that need no network, each with the mails that came by it.
-const AT_ONCE: [(&str, fn(&Path) -> Vec<Message>); 1] = [("name = \"files\"\nkind = \"file\"", files)];
+/// A way to tell that needs no network.
+struct AtOnce {
+    /// The notifier as it would be written.
+    notifier: &'static str,
+    /// What came by it, found from the data directory.
+    mails: fn(&Path) -> Vec<Message>,
+}
+
+const AT_ONCE: [AtOnce; 1] = [AtOnce { notifier: "name = \"files\"\nkind = \"file\"", mails: files }];
 
 fn files(data_dir: &Path) -> Vec<Message> {
     let Ok(entries) = fs::read_dir(data_dir.join("mail")) else { return Vec::new() };
@@ -113,8 +120,8 @@ fn config(server: SocketAddr) -> Config {
     );
     let config = FLEET.targets(quick, &[]).notifier_text(&smtp).notifier("group_wait", "1s");
     let config = config.notifier("group_interval", "1s");
-    AT_ONCE.iter().fold(config, |config, (text, _)| {
-        config.notifier_text(text).notifier("group_wait", "1s").notifier("group_interval", "1s")
+    AT_ONCE.iter().fold(config, |config, AtOnce { notifier, .. }| {
+        config.notifier_text(notifier).notifier("group_wait", "1s").notifier("group_interval", "1s")
     })
 }
 
@@ -159,9 +166,9 @@ fn is_pulled(Pull { name, cuts_off, pull, put_back }: Pull) {
     pull(&here, there.namespace());
     there.silence(&FLEET.address(DIES));
     if cuts_off {
-        for (text, mails) in AT_ONCE {
+        for AtOnce { notifier, mails } in AT_ONCE {
             let told = || mails(&daemon.data_dir()).into_iter().find(|mail| mail.body.contains(CUT_OFF));
-            let report = wait_for(&format!("{name}: a word by {text}"), TOLD.saturating_sub(begin.elapsed()), told);
+            let report = wait_for(&format!("{name}: a word by {notifier}"), TOLD.saturating_sub(begin.elapsed()), told);
             println!("{name}: {:?} after {:?}", report.subject(), begin.elapsed());
             assert!(report.subject().contains(SUBJECT), "{name}: {}", report.subject());
         }
@@ -190,8 +197,8 @@ fn is_pulled(Pull { name, cuts_off, pull, put_back }: Pull) {
     // Whatever was wrongly told would come with the next group.
     thread::sleep(2 * INTERVAL);
     assert_mails(&format!("{name}, by mail"), &by_mail(), cuts_off, false);
-    for (text, mails) in AT_ONCE {
-        assert_mails(&format!("{name}, by {text}"), &mails(&daemon.data_dir()), cuts_off, true);
+    for AtOnce { notifier, mails } in AT_ONCE {
+        assert_mails(&format!("{name}, by {notifier}"), &mails(&daemon.data_dir()), cuts_off, true);
     }
     watch.assert_down_only(&[DIES]);
 }
