@@ -20,7 +20,9 @@ pub const fn on_link(count: u16, v6: bool) -> Fleet {
 const LINK_V6: &str = "fd00:2::1:";
 const ON_LINK: &str = "10.2.0.0/20";
 const NEAR: [&str; 2] = ["10.2.255.1", "fd00:2::1"];
-const FAR: [&str; 2] = ["10.2.255.2", "fd00:2::2"];
+/// The address of the far side on the link.
+pub const FAR: &str = "10.2.255.2";
+const FARS: [&str; 2] = [FAR, "fd00:2::2"];
 
 /// The far side. Dropping it ends it, and the link with it.
 #[derive(Debug)]
@@ -49,12 +51,17 @@ impl Answerer {
         here.veth(INTERFACE, &self.there, INTERFACE);
         for (n, bits) in [(0, 16), (1, 64)] {
             here.address(INTERFACE, &format!("{}/{bits}", NEAR[n]));
-            self.there.address(INTERFACE, &format!("{}/{bits}", FAR[n]));
-            here.ip(&format!("route add {} via {}", PREFIXES[n], FAR[n]));
+            self.there.address(INTERFACE, &format!("{}/{bits}", FARS[n]));
+            here.ip(&format!("route add {} via {}", PREFIXES[n], FARS[n]));
             // It never has to ask for us: its table of neighbours is the whole machine's, and may be the one under test.
             let ours = mac(here);
             self.there.ip(&format!("neigh replace {} lladdr {ours} nud permanent dev {INTERFACE}", NEAR[n]));
         }
+    }
+
+    /// The far side itself.
+    pub fn namespace(&self) -> &Namespace {
+        &self.there
     }
 
     /// Silences an address for good.

@@ -12,8 +12,15 @@ pub struct Value(String);
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        // JSON strings are TOML basic strings.
-        Value(serde_json::Value::from(text).to_string())
+        // JSON strings are TOML basic strings, but for DEL.
+        Value(serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f"))
+    }
+}
+
+impl From<&[&str]> for Value {
+    fn from(texts: &[&str]) -> Value {
+        let texts: Vec<String> = texts.iter().map(|text| Value::from(*text).0).collect();
+        Value(format!("[{}]", texts.join(", ")))
     }
 }
 
@@ -37,6 +44,7 @@ pub struct Config {
     notifiers: String,
     password: bool,
     page: Option<u16>,
+    witnesses: Option<Value>,
 }
 
 impl Config {
@@ -55,6 +63,12 @@ impl Config {
     #[must_use]
     pub fn page(self, port: u16) -> Config {
         Config { page: Some(port), ..self }
+    }
+
+    /// The addresses that tell whether netwatch itself is cut off.
+    #[must_use]
+    pub fn witnesses(self, witnesses: &[&str]) -> Config {
+        Config { witnesses: Some(witnesses.into()), ..self }
     }
 
     /// A key of `[defaults]`.
@@ -80,6 +94,14 @@ impl Config {
         self
     }
 
+    /// A group.
+    #[must_use]
+    pub fn group(mut self, name: &str) -> Config {
+        self.targets.push_str("\n[[group]]\n");
+        put(&mut self.targets, "name", name);
+        self
+    }
+
     /// A target that is asked with this many echoes.
     #[must_use]
     pub fn target_asked(self, name: &str, address: &str, pings: u32) -> Config {
@@ -90,15 +112,31 @@ impl Config {
 
     /// A notifier that sends to this server with STARTTLS and the lab's login, to `turno@example.net`.
     #[must_use]
-    pub fn smtp(mut self, server: SocketAddr) -> Config {
+    pub fn smtp(self, server: SocketAddr) -> Config {
+        self.smtp_to("noc", server, &["turno@example.net"])
+    }
+
+    /// The same under a name of its own, to others.
+    #[must_use]
+    pub fn smtp_to(mut self, name: &str, server: SocketAddr, to: &[&str]) -> Config {
         let port = server.port();
         let _ = write!(
             self.notifiers,
-            "\n[[notifier]]\nname = \"noc\"\nkind = \"smtp\"\nserver = \"localhost\"\nport = {port}\n\
+            "\n[[notifier]]\nname = \"{name}\"\nkind = \"smtp\"\nserver = \"localhost\"\nport = {port}\n\
              security = \"starttls\"\nusername = \"{USER}\"\npassword_file = \"@DIR@/password\"\n\
-             from = \"netwatch <noc@example.net>\"\nto = [\"turno@example.net\"]\n"
+             from = \"netwatch <noc@example.net>\"\nto = {to:?}\n"
         );
         self.password = true;
+        self
+    }
+
+    /// Protects the connection of the notifier that was added last in this way.
+    #[must_use]
+    pub fn security(mut self, security: &str) -> Config {
+        if let Some(at) = self.notifiers.rfind("security = \"starttls\"") {
+            self.notifiers
+                .replace_range(at..at + "security = \"starttls\"".len(), &format!("security = \"{security}\""));
+        }
         self
     }
 
@@ -107,6 +145,13 @@ impl Config {
     pub fn told_at_once(mut self) -> Config {
         self.notifiers.push_str("\n[[notifier]]\nname = \"noc\"\nkind = \"file\"\n");
         self.notifier("group_wait", "0s").notifier("group_interval", "0s").notifier("min_interval", "0s")
+    }
+
+    /// A notifier as it would be written; `@DIR@` is the directory of the configuration.
+    #[must_use]
+    pub fn notifier_text(mut self, text: &str) -> Config {
+        let _ = write!(self.notifiers, "\n[[notifier]]\n{text}\n");
+        self
     }
 
     /// A key of the notifier that was added last.
@@ -119,11 +164,12 @@ impl Config {
     /// Writes `netwatch.toml` (and the password it names) into the directory; the data directory is `data` in it.
     pub fn write(&self, dir: &Path) {
         let at = dir.to_str().expect("a temporary directory has a plain name");
-        let Config { defaults, targets, notifiers, password, page } = self;
+        let Config { defaults, targets, notifiers, password, page, witnesses } = self;
+        let witnesses = witnesses.as_ref().map_or(String::new(), |Value(all)| format!("\n[self]\nwitnesses = {all}\n"));
         let port = page.unwrap_or(8080);
         let text = format!(
             "locale = \"es\"\ntime_zone = \"America/Asuncion\"\ndata_dir = \"@DIR@/data\"\n\n[defaults]\n{defaults}\
-             {targets}{notifiers}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
+             {targets}{notifiers}{witnesses}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
         );
         std::fs::write(dir.join("netwatch.toml"), text.replace("@DIR@", at)).expect("the directory can be written");
         if *password {

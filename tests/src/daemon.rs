@@ -28,6 +28,7 @@ pub struct Daemon {
     child: Option<Kept>,
     namespace: Arc<Namespace>,
     trust: Option<PathBuf>,
+    environment: Vec<(String, String)>,
     dir: TempDir,
     starts: u32,
 }
@@ -53,7 +54,34 @@ impl Daemon {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         config.write(dir.path());
         let (namespace, trust) = (Arc::clone(namespace), trust.map(Path::to_owned));
-        Daemon { child: None, namespace, trust, dir, starts: 0 }
+        Daemon { child: None, namespace, trust, environment: Vec::new(), dir, starts: 0 }
+    }
+
+    /// Gives it and its commands an environment variable.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Writes another configuration, which is not in force before the daemon reads it.
+    pub fn reconfigure(&self, config: &Config) {
+        config.write(self.dir.path());
+    }
+
+    /// Where its configuration is.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.path().join("netwatch.toml")
+    }
+
+    /// SIGHUP: the configuration is read again.
+    pub fn reload(&mut self) {
+        self.child.as_mut().expect("the daemon was started").signal(Signal::HUP);
+    }
+
+    /// What one of its commands prints on both streams, whatever its exit status.
+    pub fn ask(&self, words: &[&str]) -> String {
+        let mut command = self.namespace.command(netwatch());
+        let output = self.surround(command.args(words)).output().expect("netwatch can be run");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
     }
 
     /// Starts it without waiting for anything.
@@ -142,17 +170,23 @@ impl Daemon {
 
     /// Runs `<command> run --config ...` in our directory, its output in files there.
     fn launch(&mut self, mut command: Command) -> Kept {
-        command.arg("run").arg("--config").arg(self.dir.path().join("netwatch.toml")).current_dir(self.dir.path());
+        self.surround(command.arg("run"));
+        self.starts = self.starts.saturating_add(1);
+        let open = |stream| fs::File::create(self.dir.path().join(format!("{stream}.{}", self.starts)));
+        let open = |stream| open(stream).expect("our own directory can be written");
+        Kept::spawn(command.stdin(Stdio::null()).stdout(open("stdout")).stderr(open("stderr")))
+    }
+
+    /// The configuration, the directory and the environment that a command runs with.
+    fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg("--config").arg(self.config_path()).current_dir(self.dir.path());
         for variable in ["STATE_DIRECTORY", "NETWATCH_CONFIG", "NOTIFY_SOCKET"] {
             command.env_remove(variable);
         }
         if let Some(authority) = &self.trust {
             command.env("SSL_CERT_FILE", authority);
         }
-        self.starts = self.starts.saturating_add(1);
-        let open = |stream| fs::File::create(self.dir.path().join(format!("{stream}.{}", self.starts)));
-        let open = |stream| open(stream).expect("our own directory can be written");
-        Kept::spawn(command.stdin(Stdio::null()).stdout(open("stdout")).stderr(open("stderr")))
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)))
     }
 
     fn end(&mut self, signal: Signal, limit: Duration) -> ExitStatus {

@@ -128,6 +128,19 @@ impl Stage<Scripted> {
     }
 }
 
+impl Stage<Vec<Scripted>> {
+    /// Starts everything with so many scripted mail servers, and waits until every device is seen to answer.
+    pub fn with_many(fleet: Fleet, count: u16, config: impl FnOnce(&[Scripted]) -> Config) -> Stage<Vec<Scripted>> {
+        let namespace = Arc::new(Namespace::new());
+        let first = Scripted::start(&namespace, 2525);
+        let beside: Vec<Scripted> = (1..count).map(|n| first.beside(&namespace, 2525 + n)).collect();
+        let mail: Vec<Scripted> = std::iter::once(first).chain(beside).collect();
+        let trust = mail[0].certificates().authority.clone();
+        let daemon = Daemon::prepare(&namespace, &config(&mail), Some(&trust));
+        Stage::begin(daemon, mail, fleet, namespace)
+    }
+}
+
 impl Stage<()> {
     /// Starts everything without a mail server, and waits until every device is seen to answer.
     pub fn without_mail(fleet: Fleet, config: &Config) -> Stage<()> {

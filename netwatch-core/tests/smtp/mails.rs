@@ -105,8 +105,38 @@ async fn hostile_names_make_one_mail_with_our_headers_alone() {
         for mail in &heard.mails {
             assert_eq!(headers(mail), HEADERS, "{name:?}");
             assert!(mail.split(|byte| *byte == b'\n').all(|line| line.len() < 998 && !line.contains(&0)));
+            let text = std::str::from_utf8(mail).expect("a mail is ASCII");
+            assert!(text.is_ascii() && !text.replace("\r\n", "").contains(['\r', '\n']), "{name:?}: {text:?}");
         }
         let verbs: Vec<&str> = heard.commands.iter().map(|command| command.split(' ').next().unwrap_or("")).collect();
         assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"].repeat(2), "{name:?}");
     }
+}
+
+#[tokio::test]
+async fn a_hostile_recipient_is_refused_and_says_nothing_to_the_server() {
+    let hostile = [
+        "a@example.net\r\nRCPT TO:<x@example.net>",
+        "<a@example.net>\r\nDATA",
+        "a@example.net> NOTIFY=NEVER",
+        "\"a\r\nRSET\"@example.net",
+        "A\r\nBcc: x@example.net <a@example.net>",
+        "a@example.net\0",
+        "-i",
+        "$(id)@example.net;x",
+    ];
+    let server = Server::start(Script::default());
+    for recipient in hostile {
+        let mut config = plain(server.port);
+        config.to = vec!["b@example.net".into()];
+        let notification = mail(Content::new("a", "b", "c"), &[recipient, "b@example.net"]);
+        let receipt = attempt(config, &notification).await.unwrap();
+        assert_eq!(receipt.accepted, ["b@example.net".into()], "{recipient:?}");
+        assert_eq!(receipt.refused.len(), 1, "{recipient:?}");
+    }
+    let heard = server.heard();
+    let verbs: Vec<&str> = heard.commands.iter().map(|command| command.split(' ').next().unwrap_or("")).collect();
+    assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"].repeat(hostile.len()));
+    assert_eq!(heard.count("RCPT TO:<b@example.net>"), hostile.len());
+    assert!(heard.mails.iter().all(|mail| headers(mail) == HEADERS));
 }

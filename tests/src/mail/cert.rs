@@ -8,7 +8,19 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::answerer::FAR;
 use crate::process::run;
+
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It bears another name.
+    WrongName,
+    /// It was valid until yesterday.
+    Expired,
+    /// It is signed by itself alone.
+    SelfSigned,
+}
 
 /// Files made by `openssl` in a directory of the caller.
 #[derive(Debug, Clone)]
@@ -20,7 +32,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes an authority and a certificate for `localhost`, `127.0.0.1` and `::1` in this directory.
+    /// Makes an authority and a certificate for `localhost`, `127.0.0.1`, `::1` and [`FAR`] in this directory.
     pub fn make(dir: &Path) -> Certificates {
         let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
         let [ca, ca_key, request, certificate, key, extensions] =
@@ -31,12 +43,34 @@ impl Certificates {
         run("openssl", authority.iter().chain(&new_key).chain(&["-addext", "basicConstraints=critical,CA:TRUE"]));
         let asked = ["req", "-new", "-subj", "/CN=localhost", "-keyout", &key, "-out", &request];
         run("openssl", asked.iter().chain(&new_key));
-        let names = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth\n";
+        let names = format!("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1,IP:{FAR}\nextendedKeyUsage=serverAuth\n");
         fs::write(&extensions, names).expect("the directory can be written");
         let signing =
             ["x509", "-req", "-days", "30", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial"];
         run("openssl", signing.iter().chain(&["-extfile", &extensions, "-out", &certificate]));
         Certificates { authority: ca.into(), certificate: certificate.into(), key: key.into() }
+    }
+
+    /// A certificate with this flaw for the same authority, in this directory.
+    pub fn flawed(&self, dir: &Path, flaw: Flaw) -> Certificates {
+        let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+        let [request, certificate, key, extensions] = ["request.pem", "cert.pem", "key.pem", "extensions"].map(path);
+        let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", &key];
+        if flaw == Flaw::SelfSigned {
+            let own = ["req", "-x509", "-days", "30", "-subj", "/CN=self", "-out", &certificate];
+            let names = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"];
+            run("openssl", own.iter().chain(&new_key).chain(&names));
+        } else {
+            run("openssl", ["req", "-new", "-subj", "/CN=localhost", "-out", &request].iter().chain(&new_key));
+            let name = if flaw == Flaw::WrongName { "other.example" } else { "localhost" };
+            fs::write(&extensions, format!("subjectAltName=DNS:{name}\n")).expect("the directory can be written");
+            let days = if flaw == Flaw::Expired { "-1" } else { "30" };
+            let (ca, ca_key) = (self.authority.to_string_lossy(), self.authority.with_extension("key"));
+            let ca_key = ca_key.to_string_lossy();
+            let signing = ["x509", "-req", "-days", days, "-in", &request, "-CA", &ca, "-CAkey", &ca_key];
+            run("openssl", signing.iter().chain(&["-CAcreateserial", "-extfile", &extensions, "-out", &certificate]));
+        }
+        Certificates { authority: self.authority.clone(), certificate: certificate.into(), key: key.into() }
     }
 
     pub(super) fn server(&self) -> Arc<ServerConfig> {

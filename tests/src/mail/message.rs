@@ -26,6 +26,14 @@ impl Message {
         Message { headers, body, raw: raw.to_vec() }
     }
 
+    /// The parts of a multipart mail, each read like a mail; the mail itself if it has none.
+    pub fn parts(&self) -> Vec<Message> {
+        let text = String::from_utf8_lossy(&self.raw).replace("\r\n", "\n");
+        let (_, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let parts = parts(&self.headers, body).unwrap_or_default();
+        if parts.is_empty() { vec![self.clone()] } else { parts }
+    }
+
     /// The first header of this name, or an empty string.
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
@@ -87,15 +95,23 @@ fn decoded_words(value: &str) -> String {
     out + rest
 }
 
+/// The parts between the boundary that these headers name, if they name one.
+fn parts(headers: &[(String, String)], body: &str) -> Option<Vec<Message>> {
+    let boundary = value(headers, "content-type").split("boundary=").nth(1)?;
+    let boundary = format!("--{}", boundary.trim_matches('"').split([';', '"']).next().unwrap_or(""));
+    let parts = body.split(boundary.as_str()).skip(1).filter(|part| !part.starts_with("--"));
+    Some(parts.map(|part| Message::parse(part.trim_start_matches('\n').as_bytes())).collect())
+}
+
+fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
+    headers.iter().find(|(header, _)| header == name).map_or("", |(_, value)| value.as_str())
+}
+
 fn decoded_part(headers: &[(String, String)], body: &str) -> String {
-    let value = |name: &str| headers.iter().find(|(header, _)| header == name).map_or("", |(_, value)| value.as_str());
-    if let Some(boundary) = value("content-type").split("boundary=").nth(1) {
-        let boundary = format!("--{}", boundary.trim_matches('"').split([';', '"']).next().unwrap_or(""));
-        let parts = body.split(boundary.as_str()).skip(1).filter(|part| !part.starts_with("--"));
-        let decoded = parts.map(|part| Message::parse(part.trim_start_matches('\n').as_bytes()).body);
-        return decoded.collect::<Vec<_>>().join("\n");
+    if let Some(parts) = parts(headers, body) {
+        return parts.into_iter().map(|part| part.body).collect::<Vec<_>>().join("\n");
     }
-    let bytes = match value("content-transfer-encoding").to_ascii_lowercase().as_str() {
+    let bytes = match value(headers, "content-transfer-encoding").to_ascii_lowercase().as_str() {
         "base64" => STANDARD.decode(body.split_whitespace().collect::<String>()).unwrap_or_default(),
         "quoted-printable" => quoted_printable(&body.replace("=\n", "")),
         _ => return body.to_owned(),

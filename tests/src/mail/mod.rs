@@ -4,13 +4,15 @@
 mod cert;
 mod client;
 mod front;
+mod gate;
 mod message;
 mod opensmtpd;
 mod scripted;
 mod wire;
 
-pub use cert::Certificates;
+pub use cert::{Certificates, Flaw};
 pub use client::{Client, Reply};
+pub use gate::Moment;
 pub use message::{Message, all_ids};
 pub use opensmtpd::OpenSmtpd;
 pub use scripted::{Accepted, Act, Scripted, Session, Stage};

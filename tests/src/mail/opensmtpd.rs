@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tempfile::TempDir;
 
+use super::gate::{Gate, Moment};
 use super::wire::Wire;
 use super::{Certificates, Message, front};
 use crate::netns::Namespace;
@@ -30,6 +31,7 @@ pub struct OpenSmtpd {
     certificates: Certificates,
     dir: TempDir,
     stop: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     accepting: Option<JoinHandle<()>>,
     _smtpd: Kept,
 }
@@ -69,8 +71,10 @@ impl OpenSmtpd {
         let certificates = Certificates::make(at);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (listener, stop) = (namespace.listen(address), Arc::new(AtomicBool::new(false)));
-        let accepting = accept(listener, certificates.server(), Arc::clone(&stop), namespace.name().to_owned());
-        OpenSmtpd { address, certificates, dir, stop, accepting: Some(accepting), _smtpd: smtpd }
+        let gate = Arc::<Gate>::default();
+        let name = namespace.name().to_owned();
+        let accepting = accept(listener, certificates.server(), Arc::clone(&stop), Arc::clone(&gate), name);
+        OpenSmtpd { address, certificates, dir, stop, gate, accepting: Some(accepting), _smtpd: smtpd }
     }
 
     /// Where clients connect.
@@ -81,6 +85,26 @@ impl OpenSmtpd {
     /// What clients must trust.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
+    }
+
+    /// Holds every conversation at this moment from now on, and forgets who reached it before.
+    pub fn hold(&self, moment: Moment) {
+        self.gate.hold(moment);
+    }
+
+    /// Lets everything go on.
+    pub fn release(&self) {
+        self.gate.release();
+    }
+
+    /// Ends the conversations that are held, as if the network between had gone, and holds no other.
+    pub fn cut(&self) {
+        self.gate.cut();
+    }
+
+    /// Waits until a conversation has reached this moment since the last [`hold`](OpenSmtpd::hold); panics after `limit`.
+    pub fn wait_reached(&self, moment: Moment, limit: Duration) {
+        self.gate.wait_reached(moment, limit);
     }
 
     /// Every delivered mail, oldest first; one for each recipient (header `Delivered-To`).
@@ -107,13 +131,20 @@ impl OpenSmtpd {
 impl Drop for OpenSmtpd {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.gate.stop();
         if let Some(accepting) = self.accepting.take() {
             drop(accepting.join());
         }
     }
 }
 
-fn accept(listener: TcpListener, tls: Arc<ServerConfig>, stop: Arc<AtomicBool>, namespace: String) -> JoinHandle<()> {
+fn accept(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    stop: Arc<AtomicBool>,
+    gate: Arc<Gate>,
+    namespace: String,
+) -> JoinHandle<()> {
     listener.set_nonblocking(true).expect("a listener can be made non-blocking");
     let serving = move || {
         // Connections made from this thread and its children stay inside.
@@ -123,12 +154,12 @@ fn accept(listener: TcpListener, tls: Arc<ServerConfig>, stop: Arc<AtomicBool>, 
                 thread::sleep(Duration::from_millis(10));
                 continue;
             };
-            let (tls, stop) = (Arc::clone(&tls), Arc::clone(&stop));
+            let (tls, stop, gate) = (Arc::clone(&tls), Arc::clone(&stop), Arc::clone(&gate));
             thread::spawn(move || {
                 client.set_nonblocking(false).ok()?;
                 let server = TcpStream::connect((Ipv4Addr::LOCALHOST, BEHIND)).ok()?;
                 server.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-                front::serve(Wire::new(client, stop).ok()?, server, &tls)
+                front::serve(Wire::new(client, stop).ok()?, server, &tls, &gate)
             });
         }
     };

@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ServerConfig;
 use tempfile::TempDir;
 
 use super::front::login;
 use super::wire::Wire;
-use super::{Certificates, Message};
+use super::{Certificates, Flaw, Message, PASSWORD};
 use crate::netns::Namespace;
 
 /// Connections served at a time; what comes beyond waits.
 const AT_A_TIME: usize = 32;
+/// The beginning of a TLS handshake record of 16 KiB (RFC 8446, 5.1).
+const RECORD: &str = "\u{16}\u{3}\u{3}\u{40}\u{0}\u{2}";
 
 /// A moment of the conversation at which the server can misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +62,7 @@ impl Stage {
     ];
 }
 
-/// What the server does at a stage. During the handshake only `Silent` and `Close` differ from doing it.
+/// What the server does at a stage. What it says during the handshake is no TLS, or never the whole of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// No answer; the connection stays open.
@@ -70,8 +73,15 @@ pub enum Act {
     Close,
     /// This code, and some words.
     Reply(u16),
+    /// 354, then nothing more.
+    GoAhead,
+    /// At the answer to STARTTLS: it was never offered, as if somebody on the way had taken the offer out. Elsewhere like
+    /// `Close`.
+    Strip,
     /// The right answer, then the connection is closed.
     AnswerThenClose,
+    /// At the answer to AUTH: the words of [`Scripted::echo`]. Elsewhere like `Close`.
+    Echo,
     /// At the dot: the message is kept, but the connection is closed instead of the 250. Elsewhere like `Close`.
     KeepThenClose,
 }
@@ -96,6 +106,8 @@ pub struct Accepted {
 pub struct Session {
     /// When it was opened.
     pub began: Instant,
+    /// The same by the wall clock.
+    pub at: SystemTime,
     /// When it ended, if it has.
     pub ended: Option<Instant>,
     /// Everything the client said, decrypted.
@@ -108,6 +120,8 @@ pub struct Session {
 struct State {
     acts: BTreeMap<Stage, Act>,
     recipients: BTreeMap<String, u16>,
+    password: Option<String>,
+    echo: String,
     accepted: Vec<Accepted>,
     sessions: Vec<Session>,
 }
@@ -120,18 +134,49 @@ pub struct Scripted {
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
-    _dir: TempDir,
+    /// Where the certificates are, if they are its own.
+    _dir: Option<TempDir>,
 }
 
 impl Scripted {
     /// Starts a well-behaved server on `127.0.0.1:port` of the namespace.
     pub fn start(namespace: &Namespace, port: u16) -> Scripted {
+        Scripted::start_at(namespace, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// The same at another address of the namespace.
+    pub fn start_at(namespace: &Namespace, address: SocketAddr) -> Scripted {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let certificates = Certificates::make(dir.path());
+        let tls = certificates.server();
+        Scripted::listen(namespace, address, certificates, tls, Some(dir))
+    }
+
+    /// Starts another, with the same certificates, on another port of the namespace.
+    pub fn beside(&self, namespace: &Namespace, port: u16) -> Scripted {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Scripted::listen(namespace, address, self.certificates.clone(), self.certificates.server(), None)
+    }
+
+    /// Starts another, whose certificate has this flaw, on another port of the namespace.
+    pub fn flawed(&self, namespace: &Namespace, port: u16, flaw: Flaw) -> Scripted {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let certificates = self.certificates.flawed(dir.path(), flaw);
+        let tls = certificates.server();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Scripted::listen(namespace, address, certificates, tls, Some(dir))
+    }
+
+    fn listen(
+        namespace: &Namespace,
+        address: SocketAddr,
+        certificates: Certificates,
+        tls: Arc<ServerConfig>,
+        dir: Option<TempDir>,
+    ) -> Scripted {
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::new(AtomicBool::new(false)));
         let listener = namespace.listen(address);
-        let accepting = accept(listener, certificates.server(), Arc::clone(&state), Arc::clone(&stop));
+        let accepting = accept(listener, tls, Arc::clone(&state), Arc::clone(&stop));
         Scripted { address, certificates, state, stop, accepting: Some(accepting), _dir: dir }
     }
 
@@ -153,6 +198,18 @@ impl Scripted {
     /// Answers this recipient with this code from now on.
     pub fn recipient(&self, address: &str, code: u16) {
         lock(&self.state).recipients.insert(address.to_owned(), code);
+    }
+
+    /// Logs in whoever has this password, rather than the lab's.
+    pub fn password(&self, password: &str) {
+        lock(&self.state).password = Some(password.to_owned());
+    }
+
+    /// Answers every login with these words, in which `@SENT@` is what the client sent.
+    pub fn echo(&self, words: &str) {
+        let mut state = lock(&self.state);
+        state.echo = words.to_owned();
+        state.acts.insert(Stage::Auth, Act::Echo);
     }
 
     /// Behaves well from now on.
@@ -199,7 +256,7 @@ fn accept(
             running.retain(|thread| !thread.is_finished());
             let accepted = if running.len() < AT_A_TIME { listener.accept().ok() } else { None };
             let Some((client, _)) = accepted else {
-                thread::sleep(Duration::from_millis(10));
+                wait_for_a_client(&listener);
                 continue;
             };
             let (tls, state, stop) = (Arc::clone(&tls), Arc::clone(&state), Arc::clone(&stop));
@@ -217,10 +274,23 @@ fn accept(
     })
 }
 
+/// Returns when somebody calls, or it is time to look whether the server is to stop.
+fn wait_for_a_client(listener: &TcpListener) {
+    let limit = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    // An interruption only makes it look sooner.
+    let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&limit));
+}
+
 fn converse(wire: Wire, tls: &Arc<ServerConfig>, state: &Mutex<State>) {
     let at = {
         let mut state = lock(state);
-        state.sessions.push(Session { began: Instant::now(), ended: None, heard: Vec::new(), tls: false });
+        state.sessions.push(Session {
+            began: Instant::now(),
+            at: SystemTime::now(),
+            ended: None,
+            heard: Vec::new(),
+            tls: false,
+        });
         state.sessions.len() - 1
     };
     let mut talk = Talk { wire, tls, state, logged_in: false, from: String::new(), recipients: Vec::new() };
@@ -251,6 +321,9 @@ impl Talk<'_> {
             let verb = line.split(' ').next().unwrap_or("").to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" if self.wire.is_tls() => self.answer(Stage::Ehlo, "250-scripted.lab\r\n250 AUTH PLAIN LOGIN")?,
+                "EHLO" if self.act(Stage::StartTls) == Some(Act::Strip) => {
+                    self.say("250-scripted.lab\r\n250 AUTH PLAIN")?
+                }
                 "EHLO" => self.answer(Stage::Ehlo, "250-scripted.lab\r\n250 STARTTLS")?,
                 "STARTTLS" if !self.wire.is_tls() => self.encrypt()?,
                 "QUIT" => {
@@ -289,13 +362,33 @@ impl Talk<'_> {
                 self.wire.ignore();
                 None
             }
-            Some(Act::Close | Act::KeepThenClose) => None,
+            Some(Act::Close | Act::KeepThenClose | Act::Strip | Act::Echo) => None,
+            Some(Act::Drip(pause)) => {
+                self.wire.drip(RECORD, pause);
+                self.wire.ignore();
+                None
+            }
+            Some(act @ (Act::Reply(_) | Act::GoAhead)) => {
+                let code = if let Act::Reply(code) = act { code } else { 354 };
+                self.say(&format!("{code} in the clear"))?;
+                self.wire.ignore();
+                None
+            }
             _ => self.wire.encrypt(Arc::clone(self.tls)).then_some(()),
         }
     }
 
     fn login(&mut self, line: &str) -> Option<()> {
-        self.logged_in = login(&mut self.wire, line)?;
+        let (password, echo) = {
+            let state = lock(self.state);
+            (state.password.clone(), state.acts.get(&Stage::Auth) == Some(&Act::Echo))
+        };
+        let login = login(&mut self.wire, line, password.as_deref().unwrap_or(PASSWORD))?;
+        self.logged_in = login.right && !echo;
+        if echo {
+            let words = lock(self.state).echo.replace("@SENT@", &login.sent);
+            return self.say(&words);
+        }
         let right = if self.logged_in { "235 2.7.0 welcome" } else { "535 5.7.8 wrong name or password" };
         if matches!(self.act(Stage::Auth), Some(Act::Reply(_))) {
             self.logged_in = false;
@@ -357,11 +450,16 @@ impl Talk<'_> {
                 self.wire.ignore();
                 None
             }
+            Some(Act::GoAhead) => {
+                self.say("354 as told")?;
+                self.wire.ignore();
+                None
+            }
             Some(Act::AnswerThenClose) => {
                 self.wire.say(&format!("{right}\r\n"));
                 None
             }
-            Some(Act::Close | Act::KeepThenClose) => None,
+            Some(Act::Close | Act::KeepThenClose | Act::Strip | Act::Echo) => None,
         }
     }
 
