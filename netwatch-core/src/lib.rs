@@ -153,8 +153,8 @@ pub use probe::{Check, CheckId, Probe, Report};
 pub use render::{Render, TimeZoneError, Words};
 #[cfg(feature = "runtime")]
 pub use runtime::{
-    AcknowledgeError, BuildError, Builder, EndMaintenanceError, Ended, Handle, MaintainError, Netwatch, Reload,
-    ReloadError, RunError,
+    AcknowledgeError, BuildError, Builder, EndMaintenanceError, Ended, Handle, MaintainError, Netwatch, Part, Progress,
+    Reload, ReloadError, RunError,
 };
 pub use sink::StatusSink;
 #[cfg(feature = "runtime")]
