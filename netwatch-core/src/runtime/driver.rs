@@ -149,7 +149,7 @@ impl Driver {
             _ = &mut *stop => News::Stop,
             answer = self.journal.answer() => answer.map_or(News::Lost("the journal"), News::Journal),
             done = self.deliveries.done() => News::Mail(done),
-            found = self.resolver.found() => News::Name(found),
+            found = self.resolver.found() => found.map_or(News::Lost("the part that looks up names"), News::Name),
             answer = self.witnesses.answer() => answer.map_or(News::Lost("the part that asks the witnesses"), News::Witness),
             connected = self.links.changed() => connected.map_or(News::Lost("the part that looks at the links"), News::Linked),
             Some(command) = self.commands.recv() => News::Command(command),

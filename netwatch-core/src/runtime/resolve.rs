@@ -136,7 +136,7 @@ impl Addresses {
             #[cfg(feature = "resolver")]
             Lookup::Dns => Box::new(dns::spawn(names.collect(), found)?),
         };
-        Ok(Resolver { answers, _held: held })
+        Ok(Resolver { answers, asks: !self.names.is_empty(), _held: held })
     }
 }
 
@@ -150,14 +150,18 @@ pub(super) struct Found {
 /// The lookups under way. They end with it, each after the question it is at.
 pub(super) struct Resolver {
     answers: UnboundedReceiver<Found>,
+    /// Whether there is anything to look up.
+    asks: bool,
     _held: Box<dyn Send>,
 }
 
 impl Resolver {
-    /// What was found next; waits for ever if there is nothing to look up.
-    pub(super) async fn found(&mut self) -> Found {
+    /// What was found next; waits for ever if there is nothing to look up. `None` if those who looked are gone: they
+    /// panicked.
+    pub(super) async fn found(&mut self) -> Option<Found> {
         match self.answers.recv().await {
-            Some(found) => found,
+            Some(found) => Some(found),
+            None if self.asks => None,
             None => std::future::pending().await,
         }
     }

@@ -123,6 +123,8 @@ impl Rounds {
             };
             let (at, settings) = tokio::select! {
                 found = resolver.found() => {
+                    // Without names some witnesses would never be asked again: whoever waits for answers learns of it.
+                    let Some(found) = found else { return };
                     self.addresses.learn(&found);
                     continue;
                 }
