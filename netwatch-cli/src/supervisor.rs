@@ -37,7 +37,7 @@ impl Supervisor {
     /// # Errors
     /// When the thread cannot be started.
     pub(crate) fn begin(handle: Handle, locale: Locale) -> io::Result<Supervisor> {
-        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        if std::env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
             return Ok(Supervisor { words: None, locale });
         }
         let (words, heard) = channel();
@@ -171,5 +171,79 @@ impl<Stuck: Fn(Duration) -> Vec<Part>, Tell: FnMut(&[NotifyState<'_>])> Rounds<S
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!("systemd cannot be told how netwatch is: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_millis(400);
+
+    /// What was told while these words were said, each followed by a part that stands still, or not, for so long.
+    fn told(is_watched: bool, said: Vec<(Option<Word>, bool, Duration)>) -> Vec<String> {
+        let (say, heard) = channel();
+        let (stands, notes) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (flag, out) = (Arc::clone(&stands), Arc::clone(&notes));
+        let rounds = Rounds {
+            heard,
+            locale: Locale::En,
+            is_watched,
+            within: WITHIN,
+            stuck: move |patience| {
+                assert_eq!(patience, WITHIN / 2);
+                if flag.load(Ordering::Relaxed) { vec![Part::Store] } else { Vec::new() }
+            },
+            tell: move |states: &[NotifyState<'_>]| {
+                let words: Vec<String> = states.iter().map(ToString::to_string).collect();
+                out.lock().unwrap().push(words.join(" "));
+            },
+            status: String::new(),
+            stands: false,
+        };
+        let rounds = thread::spawn(move || rounds.run());
+        for (word, stuck, time) in said {
+            stands.store(stuck, Ordering::Relaxed);
+            word.into_iter().for_each(|word| say.send(word).unwrap());
+            thread::sleep(time);
+        }
+        drop(say);
+        rounds.join().unwrap();
+        let told = notes.lock().unwrap().clone();
+        told
+    }
+
+    fn fed(told: &[String]) -> usize {
+        told.iter().filter(|word| *word == "WATCHDOG=1").count()
+    }
+
+    #[test]
+    fn only_a_netwatch_that_is_ready_and_goes_on_is_fed() {
+        let ready = || Some(Word::Ready("watching".to_owned()));
+        let before = told(true, vec![(None, false, 2 * WITHIN)]);
+        assert!(before.is_empty(), "{before:?}");
+        let fine = told(true, vec![(ready(), false, 4 * WITHIN)]);
+        assert_eq!(fine.first().unwrap(), "READY=1 STATUS=watching");
+        assert!(fed(&fine) >= 8, "twice within its time at least: {fine:?}");
+        let stuck = told(true, vec![(ready(), true, 4 * WITHIN)]);
+        assert_eq!(stuck, ["READY=1 STATUS=watching", "STATUS=no progress: store"]);
+        let again = told(true, vec![(ready(), true, 2 * WITHIN), (None, false, 2 * WITHIN)]);
+        assert!(fed(&again) > 0 && again.contains(&"STATUS=watching".to_owned()), "{again:?}");
+    }
+
+    #[test]
+    fn a_systemd_that_does_not_watch_is_told_the_rest() {
+        let ready = Word::Ready("watching".to_owned());
+        let said = vec![(Some(ready), true, 2 * WITHIN), (Some(Word::Stopping), true, Duration::ZERO)];
+        assert_eq!(
+            told(false, said),
+            ["READY=1 STATUS=watching", "STATUS=no progress: store", "STOPPING=1 STATUS=stopping"]
+        );
+        let ready = Word::Ready("watching".to_owned());
+        assert_eq!(fed(&told(false, vec![(Some(ready), false, 2 * WITHIN)])), 0);
     }
 }

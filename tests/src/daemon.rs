@@ -28,6 +28,7 @@ pub struct Daemon {
     child: Option<Kept>,
     namespace: Arc<Namespace>,
     trust: Option<PathBuf>,
+    environment: Vec<(&'static str, String)>,
     dir: TempDir,
     starts: u32,
 }
@@ -53,7 +54,22 @@ impl Daemon {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         config.write(dir.path());
         let (namespace, trust) = (Arc::clone(namespace), trust.map(Path::to_owned));
-        Daemon { child: None, namespace, trust, dir, starts: 0 }
+        Daemon { child: None, namespace, trust, environment: Vec::new(), dir, starts: 0 }
+    }
+
+    /// From its next start on it has this environment variable.
+    pub fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.environment.push((variable, value.into()));
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.child.as_mut().expect("the daemon was started").signal(signal);
+    }
+
+    /// Its directory, where `netwatch.toml` is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Starts it without waiting for anything.
@@ -143,9 +159,10 @@ impl Daemon {
     /// Runs `<command> run --config ...` in our directory, its output in files there.
     fn launch(&mut self, mut command: Command) -> Kept {
         command.arg("run").arg("--config").arg(self.dir.path().join("netwatch.toml")).current_dir(self.dir.path());
-        for variable in ["STATE_DIRECTORY", "NETWATCH_CONFIG", "NOTIFY_SOCKET"] {
+        for variable in ["STATE_DIRECTORY", "NETWATCH_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
             command.env_remove(variable);
         }
+        command.envs(self.environment.iter().map(|(variable, value)| (variable, value)));
         if let Some(authority) = &self.trust {
             command.env("SSL_CERT_FILE", authority);
         }
