@@ -53,6 +53,10 @@ impl Crew {
             ended = self.tasks.join_next_with_id() => ended?,
         };
         let name = self.leave(ended);
+        // Both may have happened since this was last looked at.
+        if *stopped.borrow() {
+            return None;
+        }
         tracing::error!("{name} ended, which is a defect in netwatch; ending, with everything saved");
         let _ = stop.send(true);
         Some(name)

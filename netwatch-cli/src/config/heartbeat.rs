@@ -108,18 +108,14 @@ impl RawHeartbeat {
             }
         }?;
         let insecure = self.insecure.as_ref().is_some_and(|insecure| insecure.value);
-        let url = understand(text.trim(), insecure, written, problems)?;
+        let url = understand(text.trim(), insecure, written.place, problems)?;
         Some(Heartbeat { url, every: self.every.as_ref().map_or(EVERY, |every| every.value) })
     }
 }
 
 /// The address, if it may be called. What is said of it does not show it.
-fn understand(text: &str, insecure: bool, written: &At<Url>, problems: &mut Problems) -> Option<Uri> {
-    let place: Place = written.place;
+fn understand(text: &str, insecure: bool, place: Place, problems: &mut Problems) -> Option<Uri> {
     let mut refuse = |title: &str, label: &str, help: &str| {
-        if matches!(written.value, Url::Here(_)) {
-            problems.mask(place);
-        }
         problems.error(place, title, label, help);
         None
     };
