@@ -213,8 +213,7 @@ mod tests {
         }
         drop(say);
         rounds.join().unwrap();
-        let told = notes.lock().unwrap().clone();
-        told
+        Arc::into_inner(notes).unwrap().into_inner().unwrap()
     }
 
     fn fed(told: &[String]) -> usize {

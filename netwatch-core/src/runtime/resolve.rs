@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(addresses.of(target(0), Mono::ZERO), Err(Cause::Unresolved));
         let mut resolver = addresses.resolve(Lookup::Blocking(both_families)).expect("threads");
         for _ in 0..2 {
-            addresses.learn(&resolver.found().await);
+            addresses.learn(&resolver.found().await.expect("somebody looks"));
         }
         assert_eq!(addresses.of(target(0), Mono::ZERO), Ok("192.0.2.1:0".parse().unwrap()));
         assert_eq!(addresses.of(target(1), Mono::ZERO), Ok("192.0.2.7:0".parse().unwrap()));
