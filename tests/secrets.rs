@@ -22,6 +22,7 @@ use netwatch_tests::mail::{Scripted, USER};
 use netwatch_tests::netns::Namespace;
 use netwatch_tests::process::wait_for;
 use netwatch_tests::stage::{Fleet, SOON};
+use rustix::process::Signal;
 
 const FLEET: Fleet = Fleet::v4(8);
 const TRIED: Duration = Duration::from_secs(30);
@@ -225,7 +226,7 @@ fn no_secret_is_shown_anywhere() {
             assert!(said.contains("error"), "{mistake} is a mistake:\n{said}");
             places.look(format!("netwatch check on {mistake}"), said);
             let logged = daemon.output().len();
-            daemon.reload();
+            daemon.signal(Signal::HUP);
             wait_for("a word about the bad configuration", SOON, || {
                 daemon.output().get(logged..).unwrap_or("").contains("netwatch.toml").then_some(())
             });

@@ -2,12 +2,17 @@
 
 mod args;
 mod buffers;
+mod call;
 mod commands;
 mod config;
+mod crew;
 mod desk;
 mod figures;
+mod heartbeat;
+mod panics;
 mod reload;
 mod renewal;
+mod supervisor;
 mod table;
 mod wire;
 mod words;

@@ -12,10 +12,12 @@ use std::time::{Duration, SystemTime};
 
 use netwatch_core::{Handle, IcmpProbe, Reload, ReloadError, Wall};
 use tokio::signal::unix::Signal;
+use tokio::sync::watch;
 
 use crate::commands::complain;
-use crate::config::{self, Config, Purpose};
+use crate::config::{self, Config, Heartbeat, Purpose};
 use crate::renewal::{self, InForce};
+use crate::supervisor::Supervisor;
 use crate::wire::{self, StartError};
 
 /// Who says it in error_log.txt.
@@ -59,6 +61,10 @@ pub(crate) struct Reloader {
     pub(crate) engine: Arc<IcmpProbe>,
     /// The plan of the netwatch that runs.
     pub(crate) in_force: Arc<InForce>,
+    /// What systemd is told.
+    pub(crate) supervisor: Supervisor,
+    /// What is called from now on.
+    pub(crate) heartbeat: watch::Sender<Option<Heartbeat>>,
 }
 
 /// The configuration in force, without its targets, and when its calendars were made.
@@ -85,9 +91,16 @@ impl Reloader {
                     if signal.is_none() {
                         return;
                     }
+                    self.supervisor.reloading();
                     match self.reload(&mut present).await {
-                        Ok(targets) => tracing::info!(targets, "the configuration was read again and is in force"),
-                        Err(refusal) => self.keep(&refusal).await,
+                        Ok(targets) => {
+                            tracing::info!(targets, "the configuration was read again and is in force");
+                            self.supervisor.ready(targets);
+                        }
+                        Err(refusal) => {
+                            self.keep(&refusal).await;
+                            self.supervisor.kept();
+                        }
                     }
                 }
                 _ = look.tick() => {
@@ -105,6 +118,7 @@ impl Reloader {
         let Read { reload, present: new, targets, warnings } =
             tokio::task::spawn_blocking(move || reloader.read()).await??;
         self.replace(reload).await?;
+        self.heartbeat.send_replace(new.config.heartbeat.clone());
         *present = new;
         for warning in warnings {
             tracing::warn!("{warning}");

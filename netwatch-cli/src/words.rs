@@ -47,6 +47,12 @@ words! {
     by: "por", "by";
     group: "grupo", "group";
     everything: "todos", "all";
+    /// With the number of targets before it.
+    watched: "equipos vigilados", "targets watched";
+    reading: "leyendo la configuración", "reading the configuration";
+    old_stays: "la configuración nueva tiene errores; sigue la anterior", "the new configuration has errors; the old one stays";
+    stopping: "terminando", "stopping";
+    stuck: "no avanza:", "no progress:";
     stopped: "netwatch se detuvo; todo está guardado.", "netwatch has stopped; everything is saved.";
     state: "ESTADO", "STATUS";
     name: "NOMBRE", "NAME";

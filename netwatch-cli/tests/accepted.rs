@@ -52,6 +52,8 @@ fn everything_that_this_version_knows_is_accepted_together() {
     );
     let password = write(dir.path(), "password", "hunter2\n");
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let heartbeat = write(dir.path(), "heartbeat", "http://192.0.2.9/alive\n");
+    std::fs::set_permissions(&heartbeat, std::fs::Permissions::from_mode(0o600)).unwrap();
     let file = write(
         dir.path(),
         "netwatch.toml",
@@ -141,6 +143,9 @@ fn everything_that_this_version_knows_is_accepted_together() {
         to = 2026-12-01T09:00:00Z
         [self]
         witnesses = ["192.0.2.254", "core-1", "ns.example.net"]
+        heartbeat_url_file = "heartbeat"
+        heartbeat_interval = "2m"
+        heartbeat_allow_insecure = true
         "#,
     );
     let (code, said, warned) = check(&file, &[]);
@@ -195,6 +200,7 @@ fn the_whole_example_of_the_product_is_accepted() {
         weekly = "sun 02:00-04:00"
         [self]
         witnesses = ["gateway"]
+        heartbeat_url = "https://hc.example.net/alive"
         [http]
         listen = "127.0.0.1:8080"
         "#;
@@ -316,4 +322,43 @@ fn what_is_as_it_should_be_raises_no_doubt() {
         kind = "file"
         "#;
     assert_eq!(doubts(text), "");
+}
+
+/// What `check` says of this `[self]`, with `$HEARTBEAT` set to this: its exit status and its complaints.
+fn heartbeat(own: &str, variable: &str) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("[[target]]\nname = \"a\"\naddress = \"192.0.2.1\"\n[self]\n{own}\n");
+    let (code, _, said) = check(&write(dir.path(), "netwatch.toml", &text), &[("HEARTBEAT", variable)]);
+    (code, said)
+}
+
+#[test]
+fn a_heartbeat_goes_out_in_the_clear_only_where_nobody_can_read_it_or_somebody_says_so() {
+    for fine in [
+        "heartbeat_url = \"https://hc.example.net/s3cret\"",
+        "heartbeat_url = \"http://127.0.0.1:8000/s3cret\"",
+        "heartbeat_url = \"http://[::1]/s3cret\"",
+        "heartbeat_url = \"http://localhost/s3cret\"",
+        "heartbeat_url = \"http://192.0.2.9/s3cret\"\nheartbeat_allow_insecure = true",
+        "heartbeat_url_env = \"HEARTBEAT\"",
+    ] {
+        assert_eq!(heartbeat(fine, "https://hc.example.net/s3cret\n"), (Some(0), String::new()), "{fine}");
+    }
+    for (own, says) in [
+        ("heartbeat_url = \"http://192.0.2.9/s3cret\"", "in the clear"),
+        ("heartbeat_url = \"http://localhost.example.net/s3cret\"", "in the clear"),
+        ("heartbeat_url = \"http://192.0.2.9/s3cret\"\nheartbeat_allow_insecure = false", "in the clear"),
+        ("heartbeat_url = \"ftp://192.0.2.9/s3cret\"", "only be http or https"),
+        ("heartbeat_url = \"https://me:s3cret@192.0.2.9/\"", "no login"),
+        ("heartbeat_url = \"/s3cret\"", "not an address to call"),
+        ("heartbeat_url = \"https:///s3cret\"", "not an address to call"),
+        ("heartbeat_url_env = \"HEARTBEAT\"", "not an address to call"),
+        ("heartbeat_url_file = \"gone\"", "cannot read"),
+        ("heartbeat_interval = \"1m\"", "no heartbeat that this is about"),
+        ("heartbeat_url = \"https://a.example/s3cret\"\nheartbeat_url_env = \"HEARTBEAT\"", "named twice"),
+    ] {
+        let (code, said) = heartbeat(own, "s3cret s3cret");
+        assert!(code == Some(2) && said.contains(says), "{own}: {said}");
+        assert!(!said.contains("s3cret") || says == "named twice", "{own}: {said}");
+    }
 }

@@ -52,12 +52,13 @@ macro_rules! refused {
 
 refused! {
     syntax unknown_keys durations does_not_fit addresses names figures mail not_yet bulk router_rate parents
-    maintenance telling
+    maintenance telling heartbeat
 }
 
 #[test]
 fn a_password_in_the_file_is_not_shown() {
     assert!(!refusal("mail.toml").contains("hunter2"));
+    assert!(!refusal("heartbeat.toml").contains("canary"));
 }
 
 /// What `check` says to this configuration, which stands beside this `devices.csv`, and its exit status.

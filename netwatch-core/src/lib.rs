@@ -154,7 +154,7 @@ pub use render::{Render, TimeZoneError, Words};
 #[cfg(feature = "runtime")]
 pub use runtime::{
     AcknowledgeError, BuildError, Builder, DrillError, EndMaintenanceError, Ended, Handle, MaintainError, Netwatch,
-    Reload, ReloadError, RunError,
+    Part, Progress, Reload, ReloadError, RunError,
 };
 pub use sink::StatusSink;
 #[cfg(feature = "runtime")]

@@ -146,4 +146,11 @@ pub trait Probe: Send + Sync {
             resume_unwind(panic);
         }
     }
+
+    /// When a loop of the probe's own, on a thread of its own, is to come round at the latest, as `CLOCK_MONOTONIC`
+    /// counts: a time long past says that it stands still. `None`, the default, if it has no such loop, or the loop has
+    /// no work. Never blocks; a watchdog may ask from any thread.
+    fn due_back(&self) -> Option<Mono> {
+        None
+    }
 }

@@ -44,7 +44,8 @@ pub struct Config {
     notifiers: String,
     password: bool,
     page: Option<u16>,
-    witnesses: Option<Value>,
+    /// The lines of `[self]`.
+    own: String,
 }
 
 impl Config {
@@ -68,13 +69,20 @@ impl Config {
     /// The addresses that tell whether netwatch itself is cut off.
     #[must_use]
     pub fn witnesses(self, witnesses: &[&str]) -> Config {
-        Config { witnesses: Some(witnesses.into()), ..self }
+        self.own("witnesses", witnesses)
     }
 
     /// A key of `[defaults]`.
     #[must_use]
     pub fn each(mut self, key: &str, value: impl Into<Value>) -> Config {
         put(&mut self.defaults, key, value);
+        self
+    }
+
+    /// A key of `[self]`.
+    #[must_use]
+    pub fn own(mut self, key: &str, value: impl Into<Value>) -> Config {
+        put(&mut self.own, key, value);
         self
     }
 
@@ -164,12 +172,11 @@ impl Config {
     /// Writes `netwatch.toml` (and the password it names) into the directory; the data directory is `data` in it.
     pub fn write(&self, dir: &Path) {
         let at = dir.to_str().expect("a temporary directory has a plain name");
-        let Config { defaults, targets, notifiers, password, page, witnesses } = self;
-        let witnesses = witnesses.as_ref().map_or(String::new(), |Value(all)| format!("\n[self]\nwitnesses = {all}\n"));
+        let Config { defaults, targets, notifiers, password, page, own } = self;
         let port = page.unwrap_or(8080);
         let text = format!(
             "locale = \"es\"\ntime_zone = \"America/Asuncion\"\ndata_dir = \"@DIR@/data\"\n\n[defaults]\n{defaults}\
-             {targets}{notifiers}{witnesses}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
+             {targets}{notifiers}\n[self]\n{own}\n[http]\nlisten = \"127.0.0.1:{port}\"\n"
         );
         std::fs::write(dir.join("netwatch.toml"), text.replace("@DIR@", at)).expect("the directory can be written");
         if *password {

@@ -57,9 +57,9 @@ impl Daemon {
         Daemon { child: None, namespace, trust, environment: Vec::new(), dir, starts: 0 }
     }
 
-    /// Gives it and its commands an environment variable.
-    pub fn environment(&mut self, name: &str, value: &str) {
-        self.environment.push((name.to_owned(), value.to_owned()));
+    /// Gives it and its commands an environment variable, from its next start on.
+    pub fn environment(&mut self, name: &str, value: impl Into<String>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// Writes another configuration, which is not in force before the daemon reads it.
@@ -72,9 +72,14 @@ impl Daemon {
         self.dir.path().join("netwatch.toml")
     }
 
-    /// SIGHUP: the configuration is read again.
-    pub fn reload(&mut self) {
-        self.child.as_mut().expect("the daemon was started").signal(Signal::HUP);
+    /// Its directory, where `netwatch.toml` is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Sends it a signal; SIGHUP has the configuration read again.
+    pub fn signal(&mut self, signal: Signal) {
+        self.child.as_mut().expect("the daemon was started").signal(signal);
     }
 
     /// What one of its commands prints on both streams, whatever its exit status.
@@ -180,7 +185,7 @@ impl Daemon {
     /// The configuration, the directory and the environment that a command runs with.
     fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.arg("--config").arg(self.config_path()).current_dir(self.dir.path());
-        for variable in ["STATE_DIRECTORY", "NETWATCH_CONFIG", "NOTIFY_SOCKET"] {
+        for variable in ["STATE_DIRECTORY", "NETWATCH_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
             command.env_remove(variable);
         }
         if let Some(authority) = &self.trust {

@@ -4,16 +4,19 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use netwatch_core::RunError;
+use netwatch_core::{Handle, RunError};
 use netwatch_http::{ServeError, serve_tcp, serve_unix};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::{Exit, complain, configured, say};
 use crate::args::Common;
 use crate::config::{self, Carrier, Config, Purpose};
+use crate::crew::Crew;
+use crate::heartbeat;
+use crate::panics;
 use crate::reload::{Present, Reloader};
+use crate::supervisor::Supervisor;
 use crate::wire::{self, Parts, StartError};
 use crate::words;
 
@@ -30,6 +33,10 @@ enum Failure {
     Run(#[from] RunError),
     #[error("the ICMP engine stopped, which is a defect in netwatch; what was known is saved: start netwatch again")]
     Engine,
+    #[error("a thread panicked, which is a defect in netwatch; what could be saved is saved: start netwatch again")]
+    Panic,
+    #[error("{0} ended, which is a defect in netwatch; what was known is saved: start netwatch again")]
+    Lost(&'static str),
 }
 
 /// How often the engine is looked at.
@@ -59,7 +66,11 @@ pub(crate) fn run(common: &Common) -> Exit {
 }
 
 fn serve(config: &mut Config, data_dir: &Path, common: &Common) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name(panics::WORKER)
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
     let ended = runtime.block_on(watch_until_told(config, data_dir, common));
     // A lookup that hangs in the C library must not keep the process.
     runtime.shutdown_background();
@@ -75,38 +86,62 @@ async fn watch_until_told(config: &mut Config, data_dir: &Path, common: &Common)
         wire::start(config, data_dir).await?;
     say(&banner(config, targets, address, data_dir));
     let (stop, stopped) = watch::channel(false);
+    panics::end_on_panic(stop.clone());
+    let supervisor = Supervisor::begin(handle.clone(), config.plan.locale).map_err(Failure::Runtime)?;
+    let (heartbeat, wanted) = watch::channel(config.heartbeat.clone());
     let reloader = Reloader {
-        handle,
+        handle: handle.clone(),
         asked: (common.config.clone(), common.data_dir.clone()),
         data_dir: data_dir.to_owned(),
         listen: (config.listen, address),
         engine: engine.clone(),
         in_force,
+        supervisor: supervisor.clone(),
+        heartbeat,
     };
     // Its targets were taken out of it: what is left is small, and is what new calendars are made from.
     let present = Present { config: config.clone(), made };
-    tokio::spawn(reloader.obey(hangup, present));
-    tokio::spawn(obey(terminate, interrupt, stop.clone()));
+    let mut crew = Crew::default();
+    crew.spawn("the part that reloads", reloader.obey(hangup, present));
+    crew.spawn("the part that hears signals", obey(terminate, interrupt, stop.clone(), supervisor.clone()));
     let watched = engine.clone();
-    tokio::spawn(end_with(move || watched.is_alive(), stop));
-    let page = tokio::spawn(serve_tcp(page, dashboard.clone(), told(stopped.clone())));
-    let local = tokio::spawn(serve_unix(socket, dashboard, told(stopped.clone())));
-    let ended = netwatch.run(told(stopped)).await;
-    for server in [page, local] {
-        finish(server).await;
-    }
+    crew.spawn("the ICMP engine", end_with(move || watched.is_alive()));
+    crew.spawn("the heartbeat", heartbeat::beat(handle.clone(), wanted));
+    crew.spawn("the part that tells systemd", ready(handle, targets, supervisor.clone()));
+    crew.spawn_ending("the page", served(serve_tcp(page, dashboard.clone(), told(stopped.clone()))));
+    crew.spawn_ending("the local socket", served(serve_unix(socket, dashboard, told(stopped.clone()))));
+    let running = async {
+        let ended = netwatch.run(told(stopped.clone())).await;
+        // However it ended, nothing else goes on without it.
+        let _ = stop.send(true);
+        ended
+    };
+    let (ended, lost) = tokio::join!(running, crew.watch(&stop, stopped.clone()));
+    supervisor.stopping();
+    crew.dismiss().await;
     let _ = std::fs::remove_file(data_dir.join(wire::SOCKET));
     ended?;
-    if engine.is_alive() { Ok(()) } else { Err(Failure::Engine) }
+    match lost {
+        _ if !engine.is_alive() => Err(Failure::Engine),
+        _ if panics::have_happened() => Err(Failure::Panic),
+        Some(name) => Err(Failure::Lost(name)),
+        None => Ok(()),
+    }
 }
 
-/// Ends netwatch when the engine is gone: one that can ask nobody would watch over nothing, and look alive.
-async fn end_with(is_alive: impl Fn() -> bool, stop: watch::Sender<bool>) {
+/// Says that netwatch is ready once it answers, and then nothing more.
+async fn ready(handle: Handle, targets: usize, supervisor: Supervisor) {
+    if handle.maintenance().await.is_ok() {
+        supervisor.ready(targets);
+    }
+    std::future::pending().await
+}
+
+/// Ends when the engine is gone: a netwatch that can ask nobody would watch over nothing, and look alive.
+async fn end_with(is_alive: impl Fn() -> bool) {
     while is_alive() {
         tokio::time::sleep(LOOK).await;
     }
-    tracing::error!("the ICMP engine stopped; ending, with everything saved");
-    let _ = stop.send(true);
 }
 
 /// Ends when netwatch is to end.
@@ -115,8 +150,9 @@ async fn told(mut stopped: watch::Receiver<bool>) {
 }
 
 /// The first signal asks for an end with everything saved; the second does not wait for it.
-async fn obey(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<bool>) {
+async fn obey(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<bool>, supervisor: Supervisor) {
     either(&mut terminate, &mut interrupt).await;
+    supervisor.stopping();
     tracing::info!("stopping; a second signal ends netwatch at once");
     let _ = stop.send(true);
     either(&mut terminate, &mut interrupt).await;
@@ -130,11 +166,10 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     }
 }
 
-async fn finish(server: JoinHandle<Result<(), ServeError>>) {
-    match server.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the page was not served"),
-        Err(error) => tracing::error!(%error, "the page broke"),
+/// Serves until the end.
+async fn served(serving: impl Future<Output = Result<(), ServeError>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the page was not served");
     }
 }
 
@@ -194,9 +229,11 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let looks = std::sync::atomic::AtomicUsize::new(0);
         let is_alive = move || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 1;
-        tokio::spawn(end_with(is_alive, stop));
+        let mut crew = Crew::default();
+        crew.spawn("the engine", end_with(is_alive));
         assert!(!*stopped.borrow(), "it lives at first");
-        tokio::time::timeout(LOOK * 10, told(stopped)).await.unwrap();
+        let lost = tokio::time::timeout(LOOK * 10, crew.watch(&stop, stopped.clone())).await.unwrap();
+        assert_eq!((lost, *stopped.borrow()), (Some("the engine"), true));
     }
 
     #[test]

@@ -43,7 +43,16 @@ pub(crate) fn config(machine: &ThisMachine) -> Config {
     let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
     let plan = Plan::new(targets).with_notifier(NotifierPolicy::new("file"));
     let carriers = vec![Carrier::File { from: None }];
-    Config { plan, calendars: Calendars::default(), path: None, data_dir: None, time_zone: None, carriers, listen }
+    Config {
+        plan,
+        calendars: Calendars::default(),
+        path: None,
+        data_dir: None,
+        time_zone: None,
+        carriers,
+        listen,
+        heartbeat: None,
+    }
 }
 
 #[cfg(test)]

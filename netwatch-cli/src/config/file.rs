@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use netwatch_core::{Family, Locale};
 use toml::de::DeTable;
 
+use super::heartbeat::{self, RawHeartbeat};
 use super::maintenance::RawMaintenance;
 use super::notifier::RawNotifier;
 use super::parents::RawParents;
@@ -50,6 +51,7 @@ pub(crate) struct RawConfig {
     pub(crate) notifiers: Vec<RawNotifier>,
     pub(crate) maintenance: Vec<RawMaintenance>,
     pub(crate) witnesses: Vec<At<String>>,
+    pub(crate) heartbeat: RawHeartbeat,
     pub(crate) listen: Option<At<String>>,
 }
 
@@ -196,7 +198,9 @@ fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
     }
     if let Some(mut own) = top.table("self", "`[self]`", problems) {
         raw.witnesses = own.list("witnesses", problems).map_or_else(Vec::new, |all| all.value);
-        own.finish(&["witnesses"], &["heartbeat_url"], problems);
+        raw.heartbeat = RawHeartbeat::read(&mut own, problems);
+        let known: Vec<&str> = ["witnesses"].into_iter().chain(heartbeat::KEYS).collect();
+        own.finish(&known, &[], problems);
     }
     if let Some(mut http) = top.table("http", "`[http]`", problems) {
         raw.listen = http.words("listen", problems);

@@ -8,6 +8,7 @@ mod carrier;
 mod doubts;
 mod escalation;
 mod file;
+mod heartbeat;
 mod import;
 mod locate;
 mod maintenance;
@@ -34,6 +35,7 @@ use netwatch_core::{Host, Plan, SmtpConfig};
 pub(crate) use address::understand as understand_address;
 use calendar::Calendars;
 pub(crate) use calendar::{Twice, local_instant};
+pub(crate) use heartbeat::Heartbeat;
 use problem::Problems;
 pub(crate) use section::short;
 
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) carriers: Vec<Carrier>,
     /// Where the page is to be served; with port 0 the system chooses one.
     pub(crate) listen: SocketAddr,
+    /// What is called while netwatch watches.
+    pub(crate) heartbeat: Option<Heartbeat>,
 }
 
 impl Config {
@@ -200,7 +204,7 @@ mod tests {
             let maintenance = ["group", "targets", "tags", "weekly", "daily", "from", "to", "reason"];
             judge(
                 &format!(
-                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}{3}[http]\nlisten = {value}\n[self]\nwitnesses = {value}\n[[maintenance]]\n{4}",
+                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}{3}[http]\nlisten = {value}\n[self]\nwitnesses = {value}\nheartbeat_url = {value}\nheartbeat_interval = {value}\n[[maintenance]]\n{4}",
                     keys(&settings::KEYS),
                     keys(&file::TARGET_KEYS),
                     keys(&smtp),

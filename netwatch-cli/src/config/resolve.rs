@@ -59,6 +59,7 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
         time_zone,
         carriers,
         listen,
+        heartbeat: raw.heartbeat.resolve(around, problems),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The password of a mail server: read from where the configuration says it is, shown nowhere.
+//! A secret, as the password of a mail server: read from where the configuration says it is, shown nowhere.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,7 +9,18 @@ use super::locate::Environment;
 use super::notifier::PasswordIn;
 use super::problem::{At, Problems};
 
-/// Reads the password. Where it cannot be had, that is an error if it is `needed` now, and else a warning; a file
+/// What is secret, in messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct What {
+    /// As in "the password".
+    pub(crate) name: &'static str,
+    /// The key that names a file.
+    pub(crate) file_key: &'static str,
+}
+
+const PASSWORD: What = What { name: "password", file_key: "password_file" };
+
+/// Reads a password. Where it cannot be had, that is an error if it is `needed` now, and else a warning; a file
 /// that does not exist is an error in any case.
 pub(crate) fn read(
     written: &At<PasswordIn>,
@@ -18,21 +29,34 @@ pub(crate) fn read(
     needed: bool,
     problems: &mut Problems,
 ) -> Option<Secret> {
+    read_text(PASSWORD, written, base, environment, needed, problems).map(Secret::new)
+}
+
+/// The same of another secret, as plain text.
+pub(crate) fn read_text(
+    what: What,
+    written: &At<PasswordIn>,
+    base: &Path,
+    environment: Environment<'_>,
+    needed: bool,
+    problems: &mut Problems,
+) -> Option<String> {
+    let label = format!("the {} should be here", what.name);
     let found = match &written.value {
         PasswordIn::Env(name) => environment(name).ok_or_else(|| {
             let title = format!("the environment variable `{name}` is not set");
-            (title, "export it before netwatch starts, or use `password_file`".to_owned(), false)
+            (title, format!("export it before netwatch starts, or use `{}`", what.file_key), false)
         }),
-        PasswordIn::File(path) => read_file(&base.join(path), written, problems),
+        PasswordIn::File(path) => read_file(what, &base.join(path), written, problems),
     };
     match found {
-        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
         Err((title, help, certain)) if needed || certain => {
-            problems.error(written.place, title, "the password should be here", help);
+            problems.error(written.place, title, label, help);
             None
         }
         Err((title, help, _)) => {
-            problems.warning(written.place, title, "the password should be here", help);
+            problems.warning(written.place, title, label, help);
             None
         }
     }
@@ -40,7 +64,8 @@ pub(crate) fn read(
 
 type Trouble = (String, String, bool);
 
-fn read_file(path: &Path, written: &At<PasswordIn>, problems: &mut Problems) -> Result<String, Trouble> {
+fn read_file(what: What, path: &Path, written: &At<PasswordIn>, problems: &mut Problems) -> Result<String, Trouble> {
+    let name = what.name;
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => (
@@ -48,19 +73,18 @@ fn read_file(path: &Path, written: &At<PasswordIn>, problems: &mut Problems) -> 
             "make it readable for the user that netwatch runs as".to_owned(),
             false,
         ),
-        _ => (
-            format!("cannot read {shown}: {error}"),
-            "write the password into this file, or name another".to_owned(),
-            true,
-        ),
+        _ => {
+            (format!("cannot read {shown}: {error}"), format!("write the {name} into this file, or name another"), true)
+        }
     })?;
     if text.trim().is_empty() {
-        return Err((format!("{shown} is empty"), "write the password into this file".to_owned(), true));
+        return Err((format!("{shown} is empty"), format!("write the {name} into this file"), true));
     }
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o007 != 0 {
         let label = format!("its mode is {:o}", mode & 0o777);
-        problems.warning(written.place, "others can read the password file", label, format!("run `chmod 600 {shown}`"));
+        let title = format!("others can read the {name} file");
+        problems.warning(written.place, title, label, format!("run `chmod 600 {shown}`"));
     }
     Ok(text)
 }

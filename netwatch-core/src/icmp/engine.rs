@@ -108,6 +108,7 @@ impl Engine {
         let mut drained = clock::mono();
         loop {
             let now = clock::mono();
+            self.inbox.round.due_back(Some(now));
             if !self.listen() {
                 return;
             }
@@ -364,6 +365,7 @@ impl Engine {
         if wake.is_some_and(|wake| wake <= now) {
             return wake.map(|_| now);
         }
+        self.inbox.round.due_back(wake);
         let timeout = wake.map(|wake| timespec(wake.since(now)));
         let bell = Arc::clone(&self.inbox.bell);
         let wait = |fds: &mut [PollFd<'_>]| {

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
+use super::clock;
 use super::manner::Manner;
 use crate::model::{Mono, Sample, TargetId};
 use crate::probe::{Check, CheckId};
@@ -60,6 +61,7 @@ pub(super) struct Handover {
     commands: Sender<Command>,
     bell: Arc<OwnedFd>,
     numbers: AtomicU64,
+    round: Arc<Round>,
 }
 
 /// The engine's ear: the commands, and the eventfd that is readable when there are any.
@@ -67,6 +69,31 @@ pub(super) struct Handover {
 pub(super) struct Inbox {
     pub(super) commands: Receiver<Command>,
     pub(super) bell: Arc<OwnedFd>,
+    pub(super) round: Arc<Round>,
+}
+
+/// When the engine is to come round at the latest, for whoever watches over it from another thread.
+#[derive(Debug)]
+pub(super) struct Round(AtomicU64);
+
+impl Round {
+    /// Stands for an engine that sleeps until it is given work.
+    const AT_REST: u64 = u64::MAX;
+
+    /// The engine works, or sleeps until then; `None` if it has nothing to do.
+    pub(super) fn due_back(&self, at: Option<Mono>) {
+        self.0.store(at.map_or(Round::AT_REST, Mono::as_nanos), Ordering::Relaxed);
+    }
+
+    /// It is about to be given work. Called before it is: an engine that has seen it says itself when it is back.
+    fn called(&self, now: Mono) {
+        self.0.fetch_min(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Mono> {
+        let nanos = self.0.load(Ordering::Relaxed);
+        (nanos != Round::AT_REST).then(|| Mono::from_nanos(nanos))
+    }
 }
 
 /// Both ends.
@@ -74,8 +101,10 @@ pub(super) fn handover() -> std::io::Result<(Handover, Inbox)> {
     use rustix::event::{EventfdFlags, eventfd};
     let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
     let (sender, receiver) = channel();
-    let handover = Handover { commands: sender, bell: Arc::clone(&bell), numbers: AtomicU64::new(0) };
-    Ok((handover, Inbox { commands: receiver, bell }))
+    let round = Arc::new(Round(AtomicU64::new(Round::AT_REST)));
+    let handover =
+        Handover { commands: sender, bell: Arc::clone(&bell), numbers: AtomicU64::new(0), round: Arc::clone(&round) };
+    Ok((handover, Inbox { commands: receiver, bell, round }))
 }
 
 impl Handover {
@@ -85,8 +114,14 @@ impl Handover {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let results = Results(Arc::clone(&shared));
         let asks = checks.iter().map(Ask::of).collect();
+        self.round.called(clock::mono());
         self.tell(Command::Submit(Submission { number, asks, results }));
         Ticket { handover: self, shared, number, is_over: false }
+    }
+
+    /// When the engine is to come round at the latest; `None` if it has nothing to do.
+    pub(super) fn due_back(&self) -> Option<Mono> {
+        self.round.get()
     }
 
     /// Ends the engine's thread.
@@ -175,5 +210,26 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Vec<(CheckId, Sample)>> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_called_and_does_not_come_is_missed() {
+        let (handover, inbox) = handover().unwrap();
+        assert_eq!(handover.due_back(), None, "at rest");
+        let before = clock::mono();
+        let ticket = handover.submit(&[]);
+        let back = handover.due_back().expect("it was called");
+        assert!(before <= back && back <= clock::mono());
+        drop(ticket);
+        inbox.round.due_back(Some(Mono::from_nanos(7)));
+        let _again = handover.submit(&[]);
+        assert_eq!(handover.due_back(), Some(Mono::from_nanos(7)), "a second call excuses nothing");
+        inbox.round.due_back(None);
+        assert_eq!(handover.due_back(), None);
     }
 }

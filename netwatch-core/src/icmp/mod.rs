@@ -202,6 +202,11 @@ impl Probe for IcmpProbe {
             out.report(&left.map(|check| (check.id, check.failed())).collect::<Vec<_>>());
         }
     }
+
+    /// When the engine is to come round at the latest; long past once its thread has ended.
+    fn due_back(&self) -> Option<Mono> {
+        if self.is_alive() { self.handover.due_back() } else { Some(Mono::ZERO) }
+    }
 }
 
 /// What has to be known of a check whose engine ended before it did.

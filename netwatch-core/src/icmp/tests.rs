@@ -255,3 +255,22 @@ async fn what_the_receive_buffer_could_not_hold_is_unknown_over_ipv4() {
 async fn what_the_receive_buffer_could_not_hold_is_unknown_over_ipv6() {
     an_overflow_is_no_loss("::1").await;
 }
+
+#[tokio::test]
+async fn an_engine_with_work_comes_round_and_one_without_rests() {
+    let probe = open();
+    assert!(probe.due_back().is_none_or(|back| clock::mono().since(back) < Duration::from_secs(1)));
+    let asked = check(0, "127.0.0.1", &Settings { spacing: Duration::from_millis(200), ..quick(5) });
+    let (mut late, mut times) = (Duration::ZERO, 0);
+    let mut asking = std::pin::pin!(probe.check(&asked));
+    while (&mut asking).now_or_never().is_none() {
+        let back = probe.due_back().expect("it has work");
+        (late, times) = (late.max(clock::mono().since(back)), times + 1);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(times > 20 && late < Duration::from_secs(1), "{times} looks, {late:?} late");
+    // What it does at the end of a check is over within a moment.
+    while probe.due_back().is_some() {
+        tokio::task::yield_now().await;
+    }
+}

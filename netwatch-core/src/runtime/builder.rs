@@ -23,6 +23,8 @@ use super::reload::Reloads;
 use super::resolve::{Addresses, Lookup};
 use super::sinks::Sinks;
 use super::slices::Slices;
+use super::vitals::Running;
+use super::watchdog::Returns;
 use super::witnesses::{Asking, Witnesses, prober};
 use crate::host;
 use crate::journal::{Journal, LoadError};
@@ -96,7 +98,8 @@ pub enum RunError {
         #[from]
         source: io::Error,
     },
-    /// The driver panicked. What was decided before is in the journal.
+    /// The driver panicked, or a part that it cannot do without: the journal, or what tells whether netwatch itself is
+    /// cut off. What was committed before is in the journal.
     #[error("netwatch has a defect and stopped: {message}; start it again, it goes on from the journal")]
     Panicked {
         /// What the panic said.
@@ -267,11 +270,14 @@ impl Netwatch {
     }
 
     fn driver(self) -> Result<Driver, RunError> {
-        let Netwatch { parts, render, built_in_words, prober_of, saved, notices, commands, .. } = self;
+        let Netwatch { parts, render, built_in_words, prober_of, saved, notices, commands, handle } = self;
+        let vitals = handle.vitals().clone();
         let clock = parts.clock();
         let now = clock.now();
+        vitals.start(clock, parts.probes.iter().map(|(_, probe)| probe));
+        let running = Running(vitals.clone());
         let journal = match clock {
-            Clock::System => JournalThread::spawn(parts.journal)?,
+            Clock::System => JournalThread::spawn(parts.journal, vitals.clone())?,
             #[cfg(any(test, feature = "test-util"))]
             Clock::Tokio { .. } => JournalThread::here(parts.journal),
         };
@@ -279,7 +285,12 @@ impl Netwatch {
         let domain = parts.domain.unwrap_or_else(this_host);
         let addresses = Addresses::new(&plan);
         let inbox = Arc::new(Inbox::default());
-        let probers = parts.probes.into_iter().map(|(name, probe)| Prober { name, probe, complained: None });
+        let probers = parts.probes.into_iter().map(|(name, probe)| Prober {
+            name,
+            probe,
+            complained: None,
+            returns: Returns::default(),
+        });
         let probers: Vec<Prober> = probers.collect();
         let (key, lookup) = (random(), parts.lookup);
         let asking = Asking { clock, lookup, inbox: inbox.clone(), probe: prober(&probers) };
@@ -306,13 +317,14 @@ impl Netwatch {
             inbox,
             spare: Batch::default(),
             journal,
-            deliveries: Deliveries::new(parts.notifiers, render, parts.attempt_limit),
+            deliveries: Deliveries::new(parts.notifiers, render, parts.attempt_limit, vitals),
             built_in_words,
             sinks: Sinks::spawn(parts.sinks, backlog(plan.targets.len())),
             witnesses: Witnesses::spawn(&plan.witnesses, asking)?,
             links,
             commands,
             reloads: Reloads::default(),
+            running,
             plan,
         })
     }

@@ -100,6 +100,16 @@ pub(super) struct Checks {
     early_next: Option<Mono>,
     /// Under which id the target of a check was asked, where it has another one since a reload.
     asked_as: HashMap<CheckId, TargetId>,
+    returned: Vec<Returned>,
+}
+
+/// Whether checks of one probe came back since that was last asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Returned {
+    /// One did with a result of its own, be it too late.
+    pub(super) heard: bool,
+    /// One ended without.
+    pub(super) missed: bool,
 }
 
 impl Checks {
@@ -113,6 +123,24 @@ impl Checks {
             early: Vec::new(),
             early_next: None,
             asked_as: HashMap::new(),
+            returned: Vec::new(),
+        }
+    }
+
+    /// For each probe, by its place, whether checks came back since the last call; those at the end that are not there
+    /// have nothing to tell.
+    pub(super) fn returned(&mut self) -> impl Iterator<Item = Returned> + '_ {
+        self.returned.iter_mut().map(mem::take)
+    }
+
+    fn note(&mut self, prober: u8, heard: bool) {
+        let place = usize::from(prober);
+        if self.returned.len() <= place {
+            self.returned.resize(place.saturating_add(1), Returned::default());
+        }
+        if let Some(returned) = self.returned.get_mut(place) {
+            returned.heard |= heard;
+            returned.missed |= !heard;
         }
     }
 
@@ -156,14 +184,15 @@ impl Checks {
         self.early_next = self.early.iter().map(|sample| sample.ended).min();
     }
 
-    /// Opens a check, unless the target's earlier ones are still under way.
-    pub(super) fn open(&mut self, target: TargetId, at: Mono, settings: &Settings) -> Option<CheckId> {
+    /// Opens a check by the probe at this place, unless the target's earlier ones are still under way.
+    pub(super) fn open(&mut self, prober: usize, target: TargetId, at: Mono, settings: &Settings) -> Option<CheckId> {
+        let prober = u8::try_from(prober).unwrap_or(u8::MAX);
         let busy = self.busy.get_mut(target.index())?;
         if *busy >= PER_TARGET {
             return None;
         }
         *busy = busy.saturating_add(1);
-        let id = self.slab.insert(Open { target, at, pings: settings.pings, given_up: false })?;
+        let id = self.slab.insert(Open { target, at, pings: settings.pings, prober, given_up: false })?;
         self.give_up.entry(settings.check_duration()).or_default().push_back(id);
         Some(id)
     }
@@ -207,20 +236,30 @@ impl Checks {
         for (id, sample) in batch.samples.drain(..) {
             let asked_as = self.asked_as.get(&id).copied();
             let Some(check) = self.close(id) else { continue };
+            let asked_as = asked_as.unwrap_or(check.target);
+            self.note(check.prober, is_sound(asked_as, &sample));
             if check.given_up {
                 continue;
             }
-            let sample = accept(now, &check, asked_as.unwrap_or(check.target), sample);
+            let sample = accept(now, &check, asked_as, sample);
             if sample.ended > now { self.put_early(sample) } else { out.push(sample) }
         }
         let Silence::Is(silence) = silence else { return };
         for id in batch.ended.drain(..) {
             let Some(check) = self.close(id) else { continue };
+            self.missed(check.prober, silence);
             if !check.given_up {
                 out.push(Sample::unknown(check.target, check.at, now, check.pings, silence));
             }
         }
         self.expire(now, silence, out);
+    }
+
+    /// A check ended without a result. Where netwatch itself stood still that is no wonder.
+    fn missed(&mut self, prober: u8, silence: Cause) {
+        if silence != Cause::Stalled {
+            self.note(prober, false);
+        }
     }
 
     fn close(&mut self, id: CheckId) -> Option<Open> {
@@ -245,6 +284,7 @@ impl Checks {
     }
 
     fn expire(&mut self, now: Mono, silence: Cause, out: &mut Vec<Sample>) {
+        let mut missed = Vec::new();
         for (lasts, queue) in &mut self.give_up {
             while let Some(id) = queue.front() {
                 if let Some(check) = self.slab.get_mut(*id) {
@@ -252,6 +292,7 @@ impl Checks {
                         break;
                     }
                     if !mem::replace(&mut check.given_up, true) {
+                        missed.push(check.prober);
                         out.push(Sample::unknown(check.target, check.at, now, check.pings, silence));
                     }
                 }
@@ -259,6 +300,7 @@ impl Checks {
             }
         }
         self.give_up.retain(|_, queue| !queue.is_empty());
+        missed.into_iter().for_each(|prober| self.missed(prober, silence));
     }
 }
 
@@ -273,7 +315,7 @@ pub(super) fn give_up_at(at: Mono, settings: &Settings) -> Mono {
 /// A sample without echoes, or of another target, tells nothing of this one. "Every echo was lost" is true of no echo
 /// at all, so it must not get further than this.
 fn accept(now: Mono, check: &Open, asked_as: TargetId, mut sample: Sample) -> Sample {
-    if sample.target != asked_as || sample.echoes.is_empty() {
+    if !is_sound(asked_as, &sample) {
         return Sample::unknown(check.target, check.at, now, check.pings, Cause::NoResult);
     }
     sample.target = check.target;
@@ -281,6 +323,11 @@ fn accept(now: Mono, check: &Open, asked_as: TargetId, mut sample: Sample) -> Sa
     sample.ended = sample.ended.min(now.max(check.at));
     sample.last_reply = sample.last_reply.map(|reply| reply.min(sample.ended));
     sample
+}
+
+/// Whether this says anything of the target that was asked.
+fn is_sound(asked_as: TargetId, sample: &Sample) -> bool {
+    sample.target == asked_as && !sample.echoes.is_empty()
 }
 
 #[cfg(test)]

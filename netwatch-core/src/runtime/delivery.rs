@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::vitals::Vitals;
 use crate::model::{Content, DeliveryError, Draft, MailId, Notification, Receipt};
 use crate::notify::Notifier;
 use crate::render::Render;
 
 /// More lines than this are rendered beside the driver, not in it.
 const RENDER_HERE: usize = 100;
+/// A rendering beside the driver that takes longer than this is stuck.
+const RENDER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Something that was begun has ended.
 pub(super) enum Done {
@@ -42,6 +45,7 @@ pub(super) struct Deliveries {
     limit: Duration,
     tasks: JoinSet<Done>,
     closed: bool,
+    vitals: Arc<Vitals>,
 }
 
 impl Deliveries {
@@ -50,8 +54,9 @@ impl Deliveries {
         notifiers: Vec<(Arc<str>, Arc<dyn Notifier>)>,
         render: Arc<dyn Render>,
         limit: Duration,
+        vitals: Arc<Vitals>,
     ) -> Deliveries {
-        Deliveries { notifiers, render, limit, tasks: JoinSet::new(), closed: false }
+        Deliveries { notifiers, render, limit, tasks: JoinSet::new(), closed: false, vitals }
     }
 
     /// Other notifiers, and another renderer if there is one, from now on. What is under way goes on.
@@ -71,7 +76,11 @@ impl Deliveries {
             return Some(words(&*self.render, &draft));
         }
         let render = self.render.clone();
-        self.tasks.spawn_blocking(move || words(&*render, &draft));
+        let under_way = self.vitals.begin(RENDER_LIMIT);
+        self.tasks.spawn_blocking(move || {
+            let _under_way = under_way;
+            words(&*render, &draft)
+        });
         None
     }
 
@@ -82,11 +91,13 @@ impl Deliveries {
         }
         let found = self.notifiers.iter().find(|(name, _)| *name == notification.notifier);
         let notifier = found.map(|(_, notifier)| notifier.clone());
-        let limit = self.limit;
+        let (limit, vitals) = (self.limit, Arc::clone(&self.vitals));
+        let under_way = vitals.begin(limit);
         self.tasks.spawn(async move {
+            let _under_way = under_way;
             let mail = notification.id;
             let result = match notifier {
-                Some(notifier) => attempt(notifier, notification, limit).await,
+                Some(notifier) => attempt(notifier, notification, limit, &vitals).await,
                 None => Err(DeliveryError::before_content(format!(
                     "no notifier {:?} in this configuration; the mail waits until there is one again",
                     notification.notifier
@@ -124,10 +135,16 @@ async fn attempt(
     notifier: Arc<dyn Notifier>,
     notification: Notification,
     limit: Duration,
+    vitals: &Arc<Vitals>,
 ) -> Result<Receipt, DeliveryError> {
     let name = notification.notifier.clone();
     let mut alone = JoinSet::new();
-    alone.spawn(async move { notifier.deliver(&notification).await });
+    // A notifier that holds its thread goes on beyond the limit, and is under way for as long.
+    let under_way = vitals.begin(limit);
+    alone.spawn(async move {
+        let _under_way = under_way;
+        notifier.deliver(&notification).await
+    });
     match timeout(limit, alone.join_next()).await {
         Ok(Some(Ok(result))) => result,
         Ok(_) => Err(DeliveryError::uncertain(format!("the notifier {name:?} panicked; this is a defect in it"))),
@@ -185,7 +202,7 @@ mod tests {
     }
 
     fn deliveries(notifier: Arc<dyn Notifier>) -> Deliveries {
-        Deliveries::new(vec![("noc".into(), notifier)], Arc::new(Broken), Duration::from_secs(60))
+        Deliveries::new(vec![("noc".into(), notifier)], Arc::new(Broken), Duration::from_secs(60), Arc::default())
     }
 
     async fn attempt_by(notifier: Arc<dyn Notifier>, name: &str) -> DeliveryError {

@@ -22,6 +22,8 @@ use super::reload::{Ready, Reloads};
 use super::resolve::{Addresses, Found, Lookup, Resolver};
 use super::sinks::Sinks;
 use super::slices::Slices;
+use super::vitals::Running;
+use super::watchdog::Returns;
 use super::witnesses::{self, Witnesses};
 use crate::logic::{Due, Monitor, Output, Schedule};
 use crate::model::{Cause, Event, Mono, Now, Plan, Sample};
@@ -35,6 +37,8 @@ pub(super) const AHEAD: Duration = Duration::from_millis(100);
 const STALL: Duration = Duration::from_millis(500);
 /// How often at most a probe's panics are told.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// The driver comes round at least this often, so that it is soon noticed when it does not any more.
+const ROUND: Duration = Duration::from_secs(5);
 
 /// The end has two seconds. Mails under way may finish until then,
 const STOP_MAILS: Duration = Duration::from_millis(400);
@@ -51,6 +55,8 @@ pub(super) struct Prober {
     pub(super) probe: Arc<dyn Probe>,
     /// When its last panic was told.
     pub(super) complained: Option<Mono>,
+    /// Whether its checks come back.
+    pub(super) returns: Returns,
 }
 
 /// All that the driver owns.
@@ -86,6 +92,7 @@ pub(super) struct Driver {
     pub(super) links: Links,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) reloads: Reloads,
+    pub(super) running: Running,
 }
 
 /// What the driver may be told between two ticks.
@@ -98,6 +105,8 @@ enum News {
     Linked(bool),
     Command(Command),
     Reload(Box<Ready>),
+    /// A part that netwatch cannot do without has panicked.
+    Lost(&'static str),
     Tick,
 }
 
@@ -118,9 +127,11 @@ impl Driver {
             let earliest = now.mono.plus(TICK);
             loop {
                 planned = self.next(earliest);
+                self.running.0.driver_back(planned);
                 match self.news(&mut stop, earliest, planned).await {
                     News::Tick => break,
                     News::Stop => return self.finish(last_failure).await,
+                    News::Lost(part) => return self.lost(part, last_failure).await,
                     News::Journal(answer) => last_failure = self.committed(answer),
                     News::Mail(done) => self.done(done),
                     News::Name(found) => self.addresses.learn(&found),
@@ -143,11 +154,11 @@ impl Driver {
         tokio::select! {
             biased;
             _ = &mut *stop => News::Stop,
-            answer = self.journal.answer() => News::Journal(answer),
+            answer = self.journal.answer() => answer.map_or(News::Lost("the journal"), News::Journal),
             done = self.deliveries.done() => News::Mail(done),
-            found = self.resolver.found() => News::Name(found),
-            answer = self.witnesses.answer() => News::Witness(answer),
-            connected = self.links.changed() => News::Linked(connected),
+            found = self.resolver.found() => found.map_or(News::Lost("the part that looks up names"), News::Name),
+            answer = self.witnesses.answer() => answer.map_or(News::Lost("the part that asks the witnesses"), News::Witness),
+            connected = self.links.changed() => connected.map_or(News::Lost("the part that looks at the links"), News::Linked),
             Some(command) = self.commands.recv() => News::Command(command),
             ready = self.reloads.ready() => News::Reload(Box::new(ready)),
             () = clock.sleep_until(planned) => News::Tick,
@@ -159,7 +170,7 @@ impl Driver {
     fn next(&mut self, earliest: Mono) -> Mono {
         let due = self.schedule.next().map(|at| at.minus(AHEAD));
         let times = [due, self.monitor.poll_timeout(), self.checks.next()];
-        times.into_iter().flatten().min().unwrap_or(earliest.plus(COMPLAIN_EVERY)).max(earliest)
+        times.into_iter().flatten().min().map_or(earliest.plus(ROUND), |at| at.min(earliest.plus(ROUND))).max(earliest)
     }
 
     pub(super) fn tick(&mut self, now: Now, planned: Mono) {
@@ -190,6 +201,12 @@ impl Driver {
         }
         let samples = self.checks.collect(now.mono, &mut batch, silence);
         self.spare = batch;
+        let mut missing = None;
+        for (prober, returned) in self.probers.iter_mut().zip(self.checks.returned()) {
+            prober.returns.learn(now.mono, returned.heard, returned.missed);
+            missing = [missing, prober.returns.missing_since()].into_iter().flatten().min();
+        }
+        self.running.0.results_missing(missing);
         samples
     }
 
@@ -221,7 +238,7 @@ impl Driver {
             let Some(settings) = self.monitor.settings_of(id) else { continue };
             let prober = self.prober_of.get(id.index()).copied().unwrap_or(0);
             let opened = self.addresses.of(id, now.mono).and_then(|address| {
-                let check = self.checks.open(id, at, &settings).ok_or(Cause::NoResult)?;
+                let check = self.checks.open(prober, id, at, &settings).ok_or(Cause::NoResult)?;
                 Ok(Check::planned(check, id, self.plan.clone(), address, at, settings))
             });
             match opened {
@@ -290,6 +307,14 @@ impl Driver {
         self.carry_out(now);
     }
 
+    /// Half a netwatch is worse than none, which is missed: it ends, with what can be saved.
+    async fn lost(self, part: &'static str, last_failure: Option<String>) -> Result<(), RunError> {
+        tracing::error!("{part} panicked, which is a defect in it; netwatch ends");
+        let saved = self.finish(last_failure).await;
+        let unsaved = saved.err().map(|error| format!("; {error}")).unwrap_or_default();
+        Err(RunError::Panicked { message: format!("{part} panicked{unsaved}") })
+    }
+
     /// Ends in order, each step bounded: checks under way are dropped (they tell nothing), mails under way get a
     /// moment (one that is cut off stays frozen and is sent again), the journal gets what is unsaved, then the sinks
     /// finish.
@@ -305,7 +330,7 @@ impl Driver {
             while !self.deliveries.is_idle() {
                 tokio::select! {
                     done = self.deliveries.done() => self.done(done),
-                    answer = self.journal.answer() => last_failure = self.committed(answer),
+                    Some(answer) = self.journal.answer() => last_failure = self.committed(answer),
                 }
             }
         })
@@ -316,7 +341,7 @@ impl Driver {
         self.carry_out(now);
         let answered = timeout_at(begun + STOP_JOURNAL, async {
             while self.journal.waiting() > 0 {
-                let answer = self.journal.answer().await;
+                let Some(answer) = self.journal.answer().await else { break };
                 last_failure = self.committed(answer);
             }
             self.journal.close().await;

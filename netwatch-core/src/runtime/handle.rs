@@ -8,6 +8,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::BuildError;
+use super::vitals::Vitals;
+use super::watchdog::Progress;
 use crate::model::{DrillRefusal, Maintenance, MaintenanceId, Outage, Plan};
 use crate::notify::Notifier;
 use crate::render::{Render, TimeZoneError};
@@ -186,13 +188,42 @@ pub(super) enum Command {
 #[derive(Debug, Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    vitals: Arc<Vitals>,
 }
 
 impl Handle {
     /// A handle, and where its requests arrive.
     pub(super) fn new() -> (Handle, mpsc::Receiver<Command>) {
         let (commands, queue) = mpsc::channel(QUEUE);
-        (Handle { commands }, queue)
+        (Handle { commands, vitals: Arc::default() }, queue)
+    }
+
+    /// Where the parts leave the marks that [`progress`](Handle::progress) reads.
+    pub(super) fn vitals(&self) -> &Arc<Vitals> {
+        &self.vitals
+    }
+
+    /// For how long each of netwatch's four parts has stood still although it had work to do.
+    ///
+    /// It asks nobody: it reads what the parts left behind, so that it can be called from any thread, and from one
+    /// outside the runtime it tells of a runtime that is stuck as well. Before [`Netwatch::run`](crate::Netwatch::run) nothing
+    /// stands still; after its end the monitor does. A process that was stopped or a machine that was suspended looks stuck for
+    /// the moment that its parts need to wake up: ask again before you act on it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use netwatch_core::*;
+    ///
+    /// fn feed(handle: &Handle) {
+    ///     let stuck = handle.progress().stuck(Duration::from_secs(15));
+    ///     if stuck.is_empty() { /* pat the watchdog */ } else { eprintln!("no progress: {stuck:?}") }
+    /// }
+    /// # let netwatch = Netwatch::builder(Plan::default(), Box::new(ForgetfulJournal::new())).build()?;
+    /// # feed(&netwatch.handle());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn progress(&self) -> Progress {
+        self.vitals.progress()
     }
 
     /// Puts another plan in force. What did not change keeps its state and its rhythm: because of a reload no check is

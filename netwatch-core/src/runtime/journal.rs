@@ -2,11 +2,12 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::vitals::Vitals;
 use crate::journal::Journal;
 use crate::model::Commit;
 
@@ -26,6 +27,7 @@ pub(super) struct JournalThread {
     route: Route,
     answers: UnboundedReceiver<Answer>,
     waiting: usize,
+    vitals: Arc<Vitals>,
 }
 
 enum Route {
@@ -38,26 +40,30 @@ enum Route {
 
 impl JournalThread {
     /// Gives `journal` its thread.
-    pub(super) fn spawn(journal: Box<dyn Journal>) -> io::Result<JournalThread> {
+    pub(super) fn spawn(journal: Box<dyn Journal>, vitals: Arc<Vitals>) -> io::Result<JournalThread> {
         let (commits, queue) = mpsc::channel();
         let (reply, answers) = unbounded_channel();
-        thread::Builder::new().name("netwatch-journal".into()).spawn(move || serve(journal, &queue, &reply))?;
-        Ok(JournalThread { route: Route::Thread(commits), answers, waiting: 0 })
+        let marks = Arc::clone(&vitals);
+        thread::Builder::new().name("netwatch-journal".into()).spawn(move || serve(journal, &queue, &reply, &marks))?;
+        Ok(JournalThread { route: Route::Thread(commits), answers, waiting: 0, vitals })
     }
 
     /// Commits at once, without a thread.
     #[cfg(any(test, feature = "test-util"))]
     pub(super) fn here(journal: Box<dyn Journal>) -> JournalThread {
         let (reply, answers) = unbounded_channel();
-        JournalThread { route: Route::Here(journal, reply), answers, waiting: 0 }
+        JournalThread { route: Route::Here(journal, reply), answers, waiting: 0, vitals: Arc::default() }
     }
 
     /// Queues a commit. It is answered by [`answer`](JournalThread::answer).
     pub(super) fn commit(&mut self, commit: Commit) {
         let taken = match &mut self.route {
-            Route::Thread(commits) => commits.send(commit).is_ok(),
+            Route::Thread(commits) => {
+                self.vitals.committing();
+                commits.send(commit).is_ok()
+            }
             #[cfg(any(test, feature = "test-util"))]
-            Route::Here(journal, reply) => reply.send(carry_out(&mut **journal, &commit)).is_ok(),
+            Route::Here(journal, reply) => reply.send(carry_out(&mut **journal, &commit).0).is_ok(),
             Route::Closed => false,
         };
         if taken {
@@ -65,13 +71,14 @@ impl JournalThread {
         }
     }
 
-    /// The next answer; waits for ever if there is none to come.
-    pub(super) async fn answer(&mut self) -> Answer {
+    /// The next answer; waits for ever if there is none to come. `None` if the thread is gone: it panicked.
+    pub(super) async fn answer(&mut self) -> Option<Answer> {
         match self.answers.recv().await {
             Some(answer) => {
                 self.waiting = self.waiting.saturating_sub(1);
-                answer
+                Some(answer)
             }
+            None if matches!(self.route, Route::Thread(_)) => None,
             None => std::future::pending().await,
         }
     }
@@ -88,21 +95,29 @@ impl JournalThread {
     }
 }
 
-fn serve(mut journal: Box<dyn Journal>, queue: &mpsc::Receiver<Commit>, reply: &UnboundedSender<Answer>) {
+/// Serves until nobody asks any more, or the journal has panicked: nobody knows what state such a one is in.
+fn serve(
+    mut journal: Box<dyn Journal>,
+    queue: &mpsc::Receiver<Commit>,
+    reply: &UnboundedSender<Answer>,
+    vitals: &Vitals,
+) {
     while let Ok(commit) = queue.recv() {
-        if reply.send(carry_out(&mut *journal, &commit)).is_err() {
+        let (answer, is_sound) = carry_out(&mut *journal, &commit);
+        vitals.answered();
+        if reply.send(answer).is_err() || !is_sound {
             return;
         }
     }
 }
 
-fn carry_out(journal: &mut dyn Journal, commit: &Commit) -> Answer {
-    let result = match catch_unwind(AssertUnwindSafe(|| journal.commit(commit))) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_panic) => Err("the journal panicked; this is a defect in it".into()),
+fn carry_out(journal: &mut dyn Journal, commit: &Commit) -> (Answer, bool) {
+    let (result, is_sound) = match catch_unwind(AssertUnwindSafe(|| journal.commit(commit))) {
+        Ok(result) => (result.map_err(|error| error.to_string()), true),
+        Err(_panic) => (Err("the journal panicked; this is a defect in it".into()), false),
     };
     let warning = journal.warning().filter(|_| result.is_ok());
-    Answer { seq: commit.seq, result, warning }
+    (Answer { seq: commit.seq, result, warning }, is_sound)
 }
 
 #[cfg(test)]
@@ -119,16 +134,18 @@ mod tests {
             2 => Err(CommitError::new("here", "disk full")),
             _ => panic!("out of order"),
         });
-        let mut thread = JournalThread::spawn(Box::new(disk)).expect("a thread");
+        let mut thread = JournalThread::spawn(Box::new(disk), Arc::default()).expect("a thread");
         for seq in 1..=3 {
             thread.commit(Commit::new(seq, Vec::new()));
         }
         assert_eq!(thread.waiting(), 3);
-        assert_eq!(thread.answer().await, Answer { seq: 1, result: Ok(()), warning: None });
+        assert_eq!(thread.answer().await, Some(Answer { seq: 1, result: Ok(()), warning: None }));
         let full = "cannot write the journal here: disk full".to_string();
-        assert_eq!(thread.answer().await, Answer { seq: 2, result: Err(full), warning: None });
-        assert!(thread.answer().await.result.is_err_and(|error| error.contains("panicked")));
+        assert_eq!(thread.answer().await, Some(Answer { seq: 2, result: Err(full), warning: None }));
+        let third = thread.answer().await.expect("an answer to the last commit");
+        assert!(third.result.is_err_and(|error| error.contains("panicked")));
         assert_eq!(thread.waiting(), 0);
+        assert_eq!(thread.answer().await, None, "a journal that panicked is not asked again");
         thread.close().await;
     }
 }

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// News of the links. The thread ends when this is dropped.
 pub(super) struct Links {
     news: UnboundedReceiver<bool>,
-    _stop: Option<Sender<()>>,
+    stop: Option<Sender<()>>,
 }
 
 impl Links {
@@ -39,20 +39,22 @@ impl Links {
                 }
             }
         })?;
-        Ok(Links { news, _stop: Some(stop) })
+        Ok(Links { news, stop: Some(stop) })
     }
 
     /// Nobody looks: where time is virtual the machine's links are no part of the world.
     #[cfg(any(test, feature = "test-util"))]
     pub(super) fn unwatched() -> Links {
         let (_, news) = unbounded_channel();
-        Links { news, _stop: None }
+        Links { news, stop: None }
     }
 
-    /// Whether this machine has a link and a route, when that has changed; waits for ever if nobody looks.
-    pub(super) async fn changed(&mut self) -> bool {
+    /// Whether this machine has a link and a route, when that has changed; waits for ever if nobody looks. `None` if
+    /// the thread is gone: it panicked.
+    pub(super) async fn changed(&mut self) -> Option<bool> {
         match self.news.recv().await {
-            Some(connected) => connected,
+            Some(connected) => Some(connected),
+            None if self.stop.is_some() => None,
             None => std::future::pending().await,
         }
     }

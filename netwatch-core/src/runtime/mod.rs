@@ -19,9 +19,12 @@ mod slab;
 mod slices;
 #[cfg(test)]
 mod tests;
+mod vitals;
+mod watchdog;
 mod witnesses;
 
 pub use builder::{BuildError, Builder, Netwatch, RunError};
 pub use handle::{
     AcknowledgeError, DrillError, EndMaintenanceError, Ended, Handle, MaintainError, Reload, ReloadError,
 };
+pub use watchdog::{Part, Progress};

@@ -9,6 +9,7 @@ use super::driver::{AHEAD, Driver, TICK};
 use super::handle::{AcknowledgeError, Command, EndMaintenanceError, MaintainError};
 use super::moves::Moves;
 use super::reload::{Prepared, Present, Ready, Reloads};
+use super::watchdog::Returns;
 use super::witnesses::{Answer, Asking, prober};
 use crate::model::{Event, Maintenance, Mono, Now, Plan};
 
@@ -109,6 +110,7 @@ impl Driver {
             self.resolver = resolver;
         }
         self.prober_of = prober_of;
+        self.probers.iter_mut().for_each(|prober| prober.returns = Returns::default());
         self.built_in_words = prepared.built_in_words;
         self.deliveries.replace(notifiers, render);
         if let Some(witnesses) = witnesses {

@@ -136,7 +136,7 @@ impl Addresses {
             #[cfg(feature = "resolver")]
             Lookup::Dns => Box::new(dns::spawn(names.collect(), found)?),
         };
-        Ok(Resolver { answers, _held: held })
+        Ok(Resolver { answers, asks: !self.names.is_empty(), _held: held })
     }
 }
 
@@ -150,14 +150,18 @@ pub(super) struct Found {
 /// The lookups under way. They end with it, each after the question it is at.
 pub(super) struct Resolver {
     answers: UnboundedReceiver<Found>,
+    /// Whether there is anything to look up.
+    asks: bool,
     _held: Box<dyn Send>,
 }
 
 impl Resolver {
-    /// What was found next; waits for ever if there is nothing to look up.
-    pub(super) async fn found(&mut self) -> Found {
+    /// What was found next; waits for ever if there is nothing to look up. `None` if those who looked are gone: they
+    /// panicked.
+    pub(super) async fn found(&mut self) -> Option<Found> {
         match self.answers.recv().await {
-            Some(found) => found,
+            Some(found) => Some(found),
+            None if self.asks => None,
             None => std::future::pending().await,
         }
     }
@@ -209,7 +213,7 @@ mod tests {
         assert_eq!(addresses.of(target(0), Mono::ZERO), Err(Cause::Unresolved));
         let mut resolver = addresses.resolve(Lookup::Blocking(both_families)).expect("threads");
         for _ in 0..2 {
-            addresses.learn(&resolver.found().await);
+            addresses.learn(&resolver.found().await.expect("somebody looks"));
         }
         assert_eq!(addresses.of(target(0), Mono::ZERO), Ok("192.0.2.1:0".parse().unwrap()));
         assert_eq!(addresses.of(target(1), Mono::ZERO), Ok("192.0.2.7:0".parse().unwrap()));

@@ -12,6 +12,8 @@ pub(super) struct Open {
     pub(super) target: TargetId,
     pub(super) at: Mono,
     pub(super) pings: u16,
+    /// The place of its probe in the driver's list; the last place stands for those beyond it.
+    pub(super) prober: u8,
     /// Its sample is out already, as unknown; the probe is still at it.
     pub(super) given_up: bool,
 }
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     fn check(n: usize) -> Open {
-        Open { target: TargetId::from_index(n), at: Mono::ZERO, pings: 5, given_up: false }
+        Open { target: TargetId::from_index(n), at: Mono::ZERO, pings: 5, prober: 0, given_up: false }
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 //! The runtime as a whole, on virtual time, with probes, notifiers, sinks and journals that behave and that do not.
 
+mod progress;
 mod reload;
 
 use std::future::pending;

@@ -61,7 +61,7 @@ pub(super) fn prober(probers: &[Prober]) -> Option<(usize, Arc<dyn Probe>)> {
 pub(super) struct Witnesses {
     answers: UnboundedReceiver<Answer>,
     ask: Arc<Notify>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl Witnesses {
@@ -80,7 +80,7 @@ impl Witnesses {
             let rounds = Rounds { out, plan, addresses, probe, place, numbers: u64::MAX, asking };
             task.spawn(rounds.run(resolver, ask.clone()));
         }
-        Ok(Witnesses { answers, ask, _task: task })
+        Ok(Witnesses { answers, ask, task })
     }
 
     /// Asks every witness now, or as soon as it is not too often.
@@ -88,10 +88,11 @@ impl Witnesses {
         self.ask.notify_one();
     }
 
-    /// The next answer; waits for ever if there is nobody to ask.
-    pub(super) async fn answer(&mut self) -> Answer {
+    /// The next answer; waits for ever if there is nobody to ask. `None` if the task that asks is gone: it panicked.
+    pub(super) async fn answer(&mut self) -> Option<Answer> {
         match self.answers.recv().await {
-            Some(answer) => answer,
+            Some(answer) => Some(answer),
+            None if !self.task.is_empty() => None,
             None => std::future::pending().await,
         }
     }
@@ -122,6 +123,8 @@ impl Rounds {
             };
             let (at, settings) = tokio::select! {
                 found = resolver.found() => {
+                    // Without names some witnesses would never be asked again: whoever waits for answers learns of it.
+                    let Some(found) = found else { return };
                     self.addresses.learn(&found);
                     continue;
                 }

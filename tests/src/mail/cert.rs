@@ -73,7 +73,8 @@ impl Certificates {
         Certificates { authority: self.authority.clone(), certificate: certificate.into(), key: key.into() }
     }
 
-    pub(super) fn server(&self) -> Arc<ServerConfig> {
+    /// What a server needs to be trusted by whoever trusts the authority.
+    pub fn server(&self) -> Arc<ServerConfig> {
         let chain = CertificateDer::pem_file_iter(&self.certificate).expect("openssl wrote the certificate");
         let chain = chain.collect::<Result<Vec<_>, _>>().expect("openssl writes PEM");
         let key = PrivateKeyDer::from_pem_file(&self.key).expect("openssl wrote the key");

@@ -23,7 +23,7 @@ fn collect(checks: &mut Checks, now: Mono, inbox: &Inbox) -> Vec<Sample> {
 
 fn one_open() -> (Checks, Inbox, CheckId) {
     let mut checks = Checks::new(2);
-    let id = checks.open(target(), seconds(10), &Settings::default()).expect("the first check of a target");
+    let id = checks.open(0, target(), seconds(10), &Settings::default()).expect("the first check of a target");
     (checks, Inbox::default(), id)
 }
 
@@ -91,22 +91,22 @@ fn what_is_finished_before_its_time_waits_for_it() {
 fn a_probe_that_never_comes_back_is_not_asked_without_end() {
     let mut checks = Checks::new(1);
     let settings = Settings::default();
-    let first = checks.open(target(), seconds(0), &settings).expect("the first");
-    assert!(checks.open(target(), seconds(10), &settings).is_some(), "one may begin while the other ends");
+    let first = checks.open(0, target(), seconds(0), &settings).expect("the first");
+    assert!(checks.open(0, target(), seconds(10), &settings).is_some(), "one may begin while the other ends");
     let inbox = Inbox::default();
     assert_eq!(collect(&mut checks, seconds(100), &inbox).len(), 2, "both are given up");
-    assert!(checks.open(target(), seconds(100), &settings).is_none(), "but the probe still holds them");
+    assert!(checks.open(0, target(), seconds(100), &settings).is_none(), "but the probe still holds them");
     inbox.ended([first].into_iter());
     assert!(collect(&mut checks, seconds(101), &inbox).is_empty());
-    assert!(checks.open(target(), seconds(110), &settings).is_some());
+    assert!(checks.open(0, target(), seconds(110), &settings).is_some());
 }
 
 #[test]
 fn a_check_that_ends_after_the_next_one_is_old_news() {
     let mut checks = Checks::new(1);
     let settings = Settings::default();
-    let slow = checks.open(target(), seconds(0), &settings).expect("the first");
-    let quick = checks.open(target(), seconds(6), &settings).expect("the second");
+    let slow = checks.open(0, target(), seconds(0), &settings).expect("the first");
+    let quick = checks.open(0, target(), seconds(6), &settings).expect("the second");
     let inbox = Inbox::default();
     inbox.report(&[(quick, reply(target(), seconds(6)))]);
     assert_eq!(collect(&mut checks, seconds(6), &inbox).len(), 1);
@@ -153,8 +153,8 @@ fn follow(checks: &mut Checks, old: &[&str], new: &[&str]) {
 fn after_a_reload_results_belong_to_the_new_ids_and_those_of_who_is_gone_to_nobody() {
     let (mut checks, inbox, settings) = (Checks::new(2), Inbox::default(), Settings::default());
     let (first, second) = (TargetId::from_index(0), TargetId::from_index(1));
-    let gone = checks.open(first, seconds(10), &settings).expect("a");
-    let moved = checks.open(second, seconds(10), &settings).expect("b");
+    let gone = checks.open(0, first, seconds(10), &settings).expect("a");
+    let moved = checks.open(0, second, seconds(10), &settings).expect("b");
     checks.not_made(second, seconds(20), 5, Cause::NoInterface);
     checks.not_made(first, seconds(19), 5, Cause::NoInterface);
     follow(&mut checks, &["a", "b"], &["x", "y", "b"]);
@@ -179,8 +179,8 @@ fn a_check_under_way_is_given_up_after_a_reload_as_before() {
 #[test]
 fn old_news_is_old_news_after_a_reload_too() {
     let (mut checks, inbox, settings) = (Checks::new(1), Inbox::default(), Settings::default());
-    let slow = checks.open(target(), seconds(0), &settings).expect("the first");
-    let quick = checks.open(target(), seconds(6), &settings).expect("the second");
+    let slow = checks.open(0, target(), seconds(0), &settings).expect("the first");
+    let quick = checks.open(0, target(), seconds(6), &settings).expect("the second");
     inbox.report(&[(quick, reply(target(), seconds(6)))]);
     assert_eq!(collect(&mut checks, seconds(6), &inbox).len(), 1);
     follow(&mut checks, &["a"], &["b", "a"]);
@@ -195,7 +195,7 @@ fn a_thousand_reloads_leave_no_more_behind_than_one() {
     let mut under_way = Vec::new();
     for round in 0..1000_u64 {
         let at = seconds(10 + round);
-        under_way.extend((0..2).filter_map(|n| checks.open(TargetId::from_index(n), at, &settings)));
+        under_way.extend((0..2).filter_map(|n| checks.open(0, TargetId::from_index(n), at, &settings)));
         let (old, new) = if round % 2 == 0 { (["a", "b"], ["b", "c"]) } else { (["b", "c"], ["a", "b"]) };
         follow(&mut checks, &old, &new);
     }
@@ -204,4 +204,45 @@ fn a_thousand_reloads_leave_no_more_behind_than_one() {
     inbox.ended(under_way.into_iter());
     collect(&mut checks, seconds(2000), &inbox);
     assert!(checks.asked_as.is_empty() && checks.busy == [0, 0] && checks.next().is_none());
+}
+
+fn returned(checks: &mut Checks) -> Vec<(bool, bool)> {
+    checks.returned().map(|returned| (returned.heard, returned.missed)).collect()
+}
+
+#[test]
+fn it_is_told_of_each_probe_whether_its_checks_come_back() {
+    let mut checks = Checks::new(4);
+    let inbox = Inbox::default();
+    let mut open = |prober, n| checks.open(prober, TargetId::from_index(n), seconds(10), &Settings::default());
+    let ids = [open(0, 0), open(2, 1), open(2, 2), open(300, 3)].map(|id| id.expect("a first check"));
+    inbox.report(&[(ids[0], reply(TargetId::from_index(0), seconds(11)))]);
+    collect(&mut checks, seconds(11), &inbox);
+    assert_eq!(returned(&mut checks), [(true, false)]);
+    assert_eq!(returned(&mut checks), [(false, false)], "since the last look nothing came back");
+    collect(&mut checks, seconds(17), &inbox);
+    let told = returned(&mut checks);
+    assert_eq!((told[0], told[1], told[2], told[255]), ((false, false), (false, false), (false, true), (false, true)));
+    inbox.report(&[(ids[1], reply(TargetId::from_index(1), seconds(18)))]);
+    inbox.ended([ids[2]].into_iter());
+    collect(&mut checks, seconds(18), &inbox);
+    assert_eq!(returned(&mut checks)[2], (true, true), "late is better than never");
+}
+
+#[test]
+fn a_report_that_tells_nothing_is_no_result_and_a_standstill_is_nobodys_fault() {
+    let (mut checks, inbox, id) = one_open();
+    inbox.report(&[(id, Sample::new(target(), seconds(10), seconds(11), Echoes::default()))]);
+    collect(&mut checks, seconds(11), &inbox);
+    assert_eq!(returned(&mut checks), [(false, true)]);
+    for ends in [true, false] {
+        let (mut checks, inbox, id) = one_open();
+        if ends {
+            inbox.ended([id].into_iter());
+        }
+        let mut batch = Batch::default();
+        inbox.swap(&mut batch);
+        checks.collect(seconds(300), &mut batch, Silence::Is(Cause::Stalled));
+        assert!(returned(&mut checks).iter().all(|told| *told == (false, false)));
+    }
 }

@@ -49,7 +49,7 @@ async fn answers(witnesses: &mut Witnesses, millis: u64) -> Vec<(usize, Testimon
     loop {
         tokio::select! {
             () = &mut end => return heard,
-            answer = witnesses.answer() => heard.push((answer.witness.index(), answer.testimony)),
+            Some(answer) = witnesses.answer() => heard.push((answer.witness.index(), answer.testimony)),
         }
     }
 }
@@ -127,4 +127,14 @@ async fn who_is_let_go_is_not_asked_any_more() {
     let before = asked.lock().unwrap().len();
     sleep(Duration::from_secs(10)).await;
     assert_eq!(asked.lock().unwrap().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_gone_is_told_of_and_nobody_to_ask_is_not() {
+    let asked = Asked::default();
+    let mut witnesses = Witnesses::spawn(&hosts(&[1]), asking(&asked)).unwrap();
+    witnesses.task.abort_all();
+    while witnesses.answer().await.is_some() {}
+    let mut nobody = Witnesses::spawn(&[], asking(&asked)).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(60), nobody.answer()).await.is_err());
 }
