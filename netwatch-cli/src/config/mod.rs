@@ -5,6 +5,7 @@ mod address;
 mod builtin;
 mod calendar;
 mod carrier;
+mod command;
 mod doubts;
 mod escalation;
 mod file;
@@ -21,15 +22,17 @@ mod secret;
 mod section;
 mod settings;
 mod source;
+mod syslog;
 mod targets;
 mod text;
+mod webhook;
 mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use netwatch_core::{Host, Plan, SmtpConfig};
+use netwatch_core::{ExecConfig, Host, Plan, SmtpConfig, SyslogConfig, WebhookConfig};
 
 pub(crate) use address::understand as understand_address;
 use calendar::Calendars;
@@ -76,6 +79,12 @@ pub(crate) enum Carrier {
     },
     /// A mail server.
     Smtp(Box<SmtpConfig>),
+    /// A webhook.
+    Webhook(Box<WebhookConfig>),
+    /// A command.
+    Exec(ExecConfig),
+    /// A log server.
+    Syslog(Box<SyslogConfig>),
 }
 
 /// What a configuration is read for.

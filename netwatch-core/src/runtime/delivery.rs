@@ -32,6 +32,8 @@ pub(super) enum Done {
         mail: MailId,
         /// What became of it.
         result: Result<Receipt, DeliveryError>,
+        /// What somebody should put right although it was accepted.
+        remark: Option<String>,
     },
 }
 
@@ -84,7 +86,7 @@ impl Deliveries {
         let notifier = found.map(|(_, notifier)| notifier.clone());
         let limit = self.limit;
         self.tasks.spawn(async move {
-            let mail = notification.id;
+            let (mail, name) = (notification.id, notification.notifier.clone());
             let result = match notifier {
                 Some(notifier) => attempt(notifier, notification, limit).await,
                 None => Err(DeliveryError::before_content(format!(
@@ -92,7 +94,9 @@ impl Deliveries {
                     notification.notifier
                 ))),
             };
-            Done::Delivered { mail, result }
+            let remark = result.as_ref().ok().and_then(|receipt| receipt.remark.as_ref());
+            let remark = remark.map(|remark| format!("{name}: {remark}"));
+            Done::Delivered { mail, result, remark }
         });
     }
 
