@@ -52,6 +52,8 @@ pub struct Field {
     finished: HashMap<u64, What>,
     order: u64,
     pub server_works: bool,
+    /// The notifier of this name is refused for good.
+    pub refused: Option<&'static str>,
     pub saved: Saved,
     pub mails: Vec<Mail>,
     pub transitions: Vec<(u64, Transition)>,
@@ -121,6 +123,7 @@ impl Field {
             finished: HashMap::new(),
             order: 0,
             server_works: true,
+            refused: None,
             saved,
             mails: Vec::new(),
             transitions: Vec::new(),
@@ -301,7 +304,9 @@ impl Field {
                 }
                 Output::Deliver(notification) => {
                     let id = notification.id;
-                    let result = if self.server_works {
+                    let result = if self.refused == Some(&*notification.notifier) {
+                        Err(DeliveryError::permanent("hooks.example.net: 404 no_service"))
+                    } else if self.server_works {
                         let receipt = Receipt::accepted(&notification.recipients);
                         self.mails.push(Mail { second: self.millis / 1000, notification });
                         Ok(receipt)
