@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netwatch_core::{
-    BuildError, DirLock, Family, FileNotifier, Handle, IcmpOptions, IcmpProbe, InvalidAddress, LoadError, LockError,
-    Mono, Netwatch, Notifier, OpenError, Plan, SmtpConfigError, SmtpNotifier, SqliteJournal, SqliteLedger, TextFiles,
-    TimeZoneError, Words,
+    BuildError, DirLock, ExecConfigError, ExecNotifier, Family, FileNotifier, Handle, IcmpOptions, IcmpProbe,
+    InvalidAddress, LoadError, Locale, LockError, Mono, Netwatch, Notifier, OpenError, Plan, SmtpConfigError,
+    SmtpNotifier, SqliteJournal, SqliteLedger, SyslogConfigError, SyslogNotifier, TextFiles, TimeZoneError,
+    WebhookConfigError, WebhookNotifier, Words,
 };
 use netwatch_http::Dashboard;
 use tokio::net::{TcpListener, UnixListener};
@@ -45,6 +46,12 @@ pub(crate) enum StartError {
     Smtp { name: Arc<str>, source: SmtpConfigError },
     #[error("notifier \"{name}\": {source}")]
     File { name: Arc<str>, source: InvalidAddress },
+    #[error("notifier \"{name}\": {source}")]
+    Webhook { name: Arc<str>, source: WebhookConfigError },
+    #[error("notifier \"{name}\": {source}")]
+    Exec { name: Arc<str>, source: ExecConfigError },
+    #[error("notifier \"{name}\": {source}")]
+    Syslog { name: Arc<str>, source: SyslogConfigError },
     #[error(transparent)]
     TimeZone(#[from] TimeZoneError),
     #[error(transparent)]
@@ -145,12 +152,11 @@ pub(crate) fn told(config: &mut Config, bound: SocketAddr, data_dir: &Path) -> R
 /// # Errors
 /// When one cannot be made.
 pub(crate) fn notifiers(config: &Config, data_dir: &Path) -> Result<Vec<Named>, StartError> {
-    let made = config
-        .plan
-        .notifiers
-        .iter()
-        .zip(&config.carriers)
-        .map(|(policy, carrier)| Ok((Arc::clone(&policy.name), notifier(&policy.name, carrier, data_dir)?)));
+    let locale = config.plan.locale;
+    let made = config.plan.notifiers.iter().zip(&config.carriers).map(|(policy, carrier)| {
+        let made = notifier(&policy.name, carrier, data_dir, locale, config.time_zone.as_deref())?;
+        Ok((Arc::clone(&policy.name), made))
+    });
     made.collect()
 }
 
@@ -191,7 +197,13 @@ fn create(dir: &Path) -> Result<(), StartError> {
     made.map_err(|source| StartError::DataDir { path: dir.to_owned(), source })
 }
 
-fn notifier(name: &Arc<str>, carrier: &Carrier, data_dir: &Path) -> Result<Arc<dyn Notifier>, StartError> {
+fn notifier(
+    name: &Arc<str>,
+    carrier: &Carrier,
+    data_dir: &Path,
+    locale: Locale,
+    time_zone: Option<&str>,
+) -> Result<Arc<dyn Notifier>, StartError> {
     match carrier {
         Carrier::Smtp(config) => {
             let made = SmtpNotifier::new(config.as_ref().clone());
@@ -201,6 +213,24 @@ fn notifier(name: &Arc<str>, carrier: &Carrier, data_dir: &Path) -> Result<Arc<d
             let from = from.clone().unwrap_or_else(default_sender);
             let made = FileNotifier::new(data_dir.join("mail"), &from);
             Ok(Arc::new(made.map_err(|source| StartError::File { name: Arc::clone(name), source })?))
+        }
+        Carrier::Webhook(config) => {
+            let mut config = config.as_ref().clone();
+            config.locale = locale;
+            let made = WebhookNotifier::new(config);
+            Ok(Arc::new(made.map_err(|source| StartError::Webhook { name: Arc::clone(name), source })?))
+        }
+        Carrier::Exec(config) => {
+            let mut config = config.clone();
+            config.time_zone = time_zone.map(str::to_owned);
+            let made = ExecNotifier::new(config);
+            Ok(Arc::new(made.map_err(|source| StartError::Exec { name: Arc::clone(name), source })?))
+        }
+        Carrier::Syslog(config) => {
+            let mut config = config.as_ref().clone();
+            config.locale = locale;
+            let made = SyslogNotifier::new(config);
+            Ok(Arc::new(made.map_err(|source| StartError::Syslog { name: Arc::clone(name), source })?))
         }
     }
 }

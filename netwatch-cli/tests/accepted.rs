@@ -54,6 +54,9 @@ fn everything_that_this_version_knows_is_accepted_together() {
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
     let heartbeat = write(dir.path(), "heartbeat", "http://192.0.2.9/alive\n");
     std::fs::set_permissions(&heartbeat, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let address = write(dir.path(), "address", "https://api.telegram.org/bot1:hunter2/sendMessage\n");
+    std::fs::set_permissions(&address, std::fs::Permissions::from_mode(0o600)).unwrap();
+    write(dir.path(), "body.json", "{\"text\": {{ subject }}, \"lines\": {{ lines }}}");
     let file = write(
         dir.path(),
         "netwatch.toml",
@@ -126,6 +129,55 @@ fn everything_that_this_version_knows_is_accepted_together() {
         [[notifier]]
         name = "files"
         kind = "file"
+        [[notifier]]
+        name = "chat"
+        kind = "webhook"
+        url_env = "SLACK_URL"
+        format = "slack"
+        attempt_timeout = "20s"
+        hours = "07:00-22:00"
+        [[notifier]]
+        name = "telegram"
+        kind = "webhook"
+        url_file = "address"
+        format = "telegram"
+        chat_id = "-1001234567890"
+        [[notifier]]
+        name = "teams"
+        kind = "webhook"
+        url = "https://teams.example.net/workflows/1"
+        format = "teams"
+        [[notifier]]
+        name = "push"
+        kind = "webhook"
+        url = "https://ntfy.example.net/noc"
+        format = "ntfy"
+        token_env = "NTFY_TOKEN"
+        [[notifier]]
+        name = "pager"
+        kind = "webhook"
+        url = "https://events.pagerduty.com/v2/enqueue"
+        format = "pagerduty"
+        routing_key_env = "PAGERDUTY_KEY"
+        [[notifier]]
+        name = "ours"
+        kind = "webhook"
+        url = "http://192.0.2.9:9000/netwatch"
+        allow_insecure = true
+        format = "json"
+        body_file = "body.json"
+        [[notifier]]
+        name = "sms"
+        kind = "exec"
+        command = ["/bin/sh", "-c", "true"]
+        attempt_timeout = "10s"
+        [[notifier]]
+        name = "logs"
+        kind = "syslog"
+        server = "192.0.2.14"
+        port = 1514
+        transport = "tls"
+        facility = "local7"
         [http]
         listen = "[::1]:8080"
         allow_insecure = false
@@ -148,11 +200,19 @@ fn everything_that_this_version_knows_is_accepted_together() {
         heartbeat_allow_insecure = true
         "#,
     );
-    let (code, said, warned) = check(&file, &[]);
+    let secrets = [
+        ("SLACK_URL", "https://hooks.slack.com/services/hunter2"),
+        ("NTFY_TOKEN", "hunter2"),
+        ("PAGERDUTY_KEY", "hunter2"),
+    ];
+    let (code, said, warned) = check(&file, &secrets);
     assert_eq!((code, warned.as_str()), (Some(0), ""), "{said}");
-    assert!(said.contains("4 targets, 1 group, 2 notifiers"), "{said}");
-    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(said.contains("4 targets, 1 group, 10 notifiers"), "{said}");
     let (code, _, warned) = check(&file, &[]);
+    assert_eq!(code, Some(0), "a secret may be readable elsewhere: {warned}");
+    assert!(warned.matches("is not set").count() == 3 && warned.contains("the routing key should be here"), "{warned}");
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, _, warned) = check(&file, &secrets);
     assert_eq!(code, Some(0));
     assert!(warned.contains("others can read the password file") && !warned.contains("hunter2"), "{warned}");
 }

@@ -52,13 +52,34 @@ macro_rules! refused {
 
 refused! {
     syntax unknown_keys durations does_not_fit addresses names figures mail not_yet bulk router_rate parents
-    maintenance telling heartbeat
+    maintenance telling heartbeat webhooks commands syslog
 }
 
 #[test]
-fn a_password_in_the_file_is_not_shown() {
-    assert!(!refusal("mail.toml").contains("hunter2"));
+fn a_secret_in_the_file_is_not_shown() {
+    for file in ["mail.toml", "webhooks.toml"] {
+        assert!(!refusal(file).contains("hunter2"), "{file}");
+    }
     assert!(!refusal("heartbeat.toml").contains("canary"));
+}
+
+#[test]
+fn a_template_or_a_program_that_is_broken_is_refused_by_check_and_does_not_keep_netwatch_from_watching() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[[target]]\nname = \"a\"\naddress = \"127.0.0.1\"\n[[notifier]]\nname = \"chat\"\nkind = \"webhook\"\nurl = \"https://h.example/hunter2\"\nbody_file = \"body.json\"\n[[notifier]]\nname = \"sms\"\nkind = \"exec\"\ncommand = [\"/nowhere/sms\"]\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(dir.path().join("netwatch.toml"), config).unwrap();
+    std::fs::write(dir.path().join("body.json"), "{\"text\": {{ sujet }}}").unwrap();
+    let checked = netwatch(&["check", "--config", "netwatch.toml"], dir.path());
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(2), "{said}");
+    assert!(said.contains("error: the template is broken: line 1: undefined"), "{said}");
+    assert!(said.contains("error: cannot start /nowhere/sms") && said.contains("netwatch.toml:8:13"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    // A data directory that cannot be ends it after the configuration was taken.
+    let started = netwatch(&["run", "--config", "netwatch.toml", "--data-dir", "/proc/netwatch"], dir.path());
+    let said = String::from_utf8(started.stderr).unwrap();
+    assert!(said.contains("warning: the template is broken") && said.contains("warning: cannot start"), "{said}");
+    assert_eq!(started.status.code(), Some(1), "the configuration is not what is wrong: {said}");
 }
 
 /// What `check` says to this configuration, which stands beside this `devices.csv`, and its exit status.

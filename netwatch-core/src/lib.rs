@@ -106,6 +106,9 @@
 //! | `resolver` | no | lookups of names that honour how long an answer may be kept; without it the system looks them up |
 //! | `store` | no | the SQLite [`Journal`] and the ledger beside it |
 //! | `smtp` | no | [`Notifier`]s for mail servers and for `.eml` files |
+//! | `webhook` | no | a [`Notifier`] for webhooks: Slack, Telegram, Teams, ntfy, PagerDuty, JSON or a template |
+//! | `exec` | no | a [`Notifier`] that starts a command |
+//! | `syslog` | no | a [`Notifier`] for log servers: RFC 5424 over UDP, TCP and TLS |
 //! | `test-util` | no | fakes, recorders and a virtual world for tests of your own |
 
 #[cfg(feature = "runtime")]
@@ -115,7 +118,7 @@ mod icmp;
 mod journal;
 mod logic;
 mod model;
-#[cfg(feature = "smtp")]
+#[cfg(any(feature = "exec", feature = "smtp", feature = "syslog", feature = "webhook"))]
 mod notifiers;
 mod notify;
 mod probe;
@@ -145,8 +148,18 @@ pub use logic::{
     Window, lint, lint_settings, parent_cycle, rehearse, replay, router_needs,
 };
 pub use model::*;
+#[cfg(any(feature = "smtp", feature = "webhook"))]
+pub use notifiers::Secret;
+#[cfg(any(feature = "syslog", feature = "webhook"))]
+pub use notifiers::TrustError;
+#[cfg(feature = "exec")]
+pub use notifiers::{ExecConfig, ExecConfigError, ExecNotifier};
 #[cfg(feature = "smtp")]
-pub use notifiers::{FileNotifier, InvalidAddress, Secret, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
+pub use notifiers::{FileNotifier, InvalidAddress, Security, SmtpConfig, SmtpConfigError, SmtpNotifier};
+#[cfg(feature = "syslog")]
+pub use notifiers::{SyslogConfig, SyslogConfigError, SyslogFacility, SyslogNotifier, SyslogTransport};
+#[cfg(feature = "webhook")]
+pub use notifiers::{WebhookConfig, WebhookConfigError, WebhookFormat, WebhookNotifier};
 pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]

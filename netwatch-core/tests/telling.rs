@@ -244,6 +244,21 @@ fn what_cannot_be_delivered_is_escalated_although_it_is_over_and_a_restart_forge
 }
 
 #[test]
+fn what_a_notifier_without_recipients_is_refused_for_good_goes_to_the_next_at_once() {
+    let mut plan = escalating();
+    plan.notifiers.iter_mut().for_each(|policy| policy.recipients.clear());
+    let mut field = field(plan);
+    field.silence("a", 600..3 * HOUR);
+    field.refused.push("noc");
+    field.run_until(600 + 5 * MINUTE);
+    assert_eq!((said(&field, "noc"), said(&field, "jefe")), (vec![], vec!["outage opened a".to_owned()]));
+    field.refused.clear();
+    field.run_until(600 + 12 * MINUTE);
+    assert_eq!(said(&field, "noc"), ["outage opened a"], "it is not given up");
+    assert_eq!(said(&field, "jefe").len(), 1);
+}
+
+#[test]
 fn a_flapping_device_is_told_of_once_and_again_when_it_has_settled() {
     let mut field = field(plan(&["radio"], |_| {}));
     // Every four minutes: two down, two up.

@@ -193,6 +193,14 @@ fn banner(config: &Config, targets: usize, address: SocketAddr, data_dir: &Path)
                 let (through, to_word) = (words::through(locale), words::to(locale));
                 format!("{through} {}:{} {to_word} {}", smtp.server, smtp.port, to.join(", "))
             }
+            // Of an address that may be a secret, and of a command that may hold one, only so much is shown.
+            Carrier::Webhook(webhook) => {
+                format!("webhook {} {}", webhook.format.code(), webhook.host().unwrap_or_default())
+            }
+            Carrier::Exec(exec) => format!("exec {}", exec.command.first().map_or("", String::as_str)),
+            Carrier::Syslog(syslog) => {
+                format!("syslog {} {}:{}", syslog.transport.code(), syslog.server, syslog.port)
+            }
         };
         lines.push((words::mails(locale), format!("{}: {way}", policy.name)));
     }

@@ -8,7 +8,7 @@ use super::names::Known;
 use super::notifier::{Kind, RawNotifier, RawSmtp};
 use super::problem::{At, Problems};
 use super::resolve::Surroundings;
-use super::{Carrier, Purpose, secret};
+use super::{Carrier, Purpose, command, secret, syslog, webhook};
 
 /// The policy, and the carrier if it can be made.
 pub(crate) fn resolve(
@@ -33,6 +33,11 @@ pub(crate) fn resolve(
         None => None,
         Some(Kind::File) => Some(Carrier::File { from: raw.from.as_ref().map(|from| from.value.clone()) }),
         Some(Kind::Smtp) => resolve_smtp(raw, &policy, around, problems).map(|smtp| Carrier::Smtp(Box::new(smtp))),
+        Some(Kind::Webhook) => {
+            webhook::resolve(raw, around, problems).map(|webhook| Carrier::Webhook(Box::new(webhook)))
+        }
+        Some(Kind::Exec) => command::resolve(raw, around, problems).map(Carrier::Exec),
+        Some(Kind::Syslog) => syslog::resolve(raw, around, problems).map(|syslog| Carrier::Syslog(Box::new(syslog))),
     };
     (policy, carrier)
 }
@@ -81,7 +86,7 @@ fn judge_login(smtp: &RawSmtp, security: Security, problems: &mut Problems) -> b
         }
         (None, Some(password)) => {
             let help = "add `username = \"...\"`";
-            problems.error(password.place, "a password needs a login", "no `username` is given", help);
+            problems.error(password.at.place, "a password needs a login", "no `username` is given", help);
         }
         (Some(username), Some(_)) if security == Security::None => {
             let help = "write `security = \"starttls\"` or \"tls\", or remove `username` and the password";

@@ -4,8 +4,9 @@ use netwatch_core::{Finding, Host, NotifierId, Plan, RouterNeed, Service, Target
 
 use super::address;
 use super::file::{RawConfig, RawGroup};
+use super::notifier::RawNotifier;
 use super::parents::Links;
-use super::problem::Problems;
+use super::problem::{At, Place, Problems};
 use super::section::short;
 
 /// A cycle of more is shown without its middle.
@@ -28,12 +29,24 @@ pub(super) fn tell(plan: &Plan, raw: &RawConfig, links: &Links, problems: &mut P
 /// What people are told and shown through, and where it is.
 fn services(raw: &RawConfig) -> Vec<(Service, Host)> {
     let mail = raw.notifiers.iter().enumerate().filter_map(|(index, notifier)| {
-        let host = address::understand(notifier.smtp.server.as_ref()?.value.trim(), None).ok()?;
+        let host = address::understand(&far_side(notifier)?.0, None).ok()?;
         Some((Service::Mail(NotifierId::from_index(index)), host))
     });
     let page = raw.listen.as_ref().and_then(|listen| listen.value.trim().parse::<std::net::SocketAddr>().ok());
     let page = page.map(|listen| (Service::Page, Host::Ip { ip: listen.ip(), zone: None }));
     mail.chain(page).collect()
+}
+
+/// The host that a notifier tells people through, where that is said, and what it is.
+fn far_side(notifier: &RawNotifier) -> Option<(String, Place, &'static str)> {
+    let server = |server: &At<String>, what| (server.value.trim().to_owned(), server.place, what);
+    let mail = notifier.smtp.server.as_ref().map(|mail| server(mail, "mail server"));
+    let syslog = notifier.syslog.server.as_ref().map(|syslog| server(syslog, "log server"));
+    let webhook = || {
+        let (host, place) = notifier.webhook.host()?;
+        Some((host, place, "webhook's server"))
+    };
+    mail.or(syslog).or_else(webhook)
 }
 
 fn name(plan: &Plan, id: TargetId) -> &str {
@@ -102,10 +115,10 @@ fn tell_behind(plan: &Plan, raw: &RawConfig, service: Service, target: TargetId,
     match service {
         Service::Mail(notifier) => {
             let Some(notifier) = raw.notifiers.get(notifier.index()) else { return };
-            let Some(server) = &notifier.smtp.server else { return };
-            let title = format!("this mail server is the watched device \"{device}\"{behind}");
+            let Some((_, place, what)) = far_side(notifier) else { return };
+            let title = format!("this {what} is the watched device \"{device}\"{behind}");
             let help = "add a notifier that goes another way, and name it in `escalate_to`: it is told what this one cannot deliver";
-            problems.warning(server.place, title, "while it is down, nobody is told of it", help);
+            problems.warning(place, title, "while it is down, nobody is told of it", help);
         }
         Service::Page => {
             let Some(listen) = &raw.listen else { return };

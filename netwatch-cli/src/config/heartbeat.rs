@@ -10,10 +10,9 @@ use std::time::Duration;
 use hyper::Uri;
 
 use super::Purpose;
-use super::notifier::PasswordIn;
 use super::problem::{At, Place, Problems};
 use super::resolve::Surroundings;
-use super::secret::{self, What};
+use super::secret::{self, SecretKey, Written};
 use super::section::Section;
 
 /// The keys of `[self]` that are about it.
@@ -23,7 +22,12 @@ pub(crate) const KEYS: [&str; 5] =
 /// How often it is called.
 const EVERY: Duration = Duration::from_secs(60);
 
-const URL: What = What { name: "address", file_key: "heartbeat_url_file" };
+const URL: SecretKey = SecretKey {
+    key: "heartbeat_url",
+    what: "address",
+    here: true,
+    example: ("/etc/netwatch/heartbeat-url", "HEARTBEAT_URL"),
+};
 
 /// What is called, and how often.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,36 +56,15 @@ impl fmt::Debug for Heartbeat {
 /// What the file says of it.
 #[derive(Debug, Default)]
 pub(crate) struct RawHeartbeat {
-    url: Option<At<Url>>,
+    url: Option<Written>,
     every: Option<At<Duration>>,
     insecure: Option<At<bool>>,
-}
-
-enum Url {
-    Here(String),
-    Elsewhere(PasswordIn),
-}
-
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Url(***)")
-    }
 }
 
 impl RawHeartbeat {
     /// Reads the keys in `[self]`.
     pub(crate) fn read(section: &mut Section, problems: &mut Problems) -> RawHeartbeat {
-        let elsewhere = |found: At<String>, to: fn(String) -> PasswordIn| found.map(|text| Url::Elsewhere(to(text)));
-        let here = section.words("heartbeat_url", problems).map(|url| url.map(Url::Here));
-        let file = section.words("heartbeat_url_file", problems);
-        let file = file.map(|path| elsewhere(path, |path| PasswordIn::File(path.into())));
-        let variable = section.words("heartbeat_url_env", problems).map(|name| elsewhere(name, PasswordIn::Env));
-        let mut named = [here, file, variable].into_iter().flatten();
-        let url = named.next();
-        for again in named {
-            let help = "keep one of `heartbeat_url`, `heartbeat_url_file` and `heartbeat_url_env`";
-            problems.error(again.place, "the heartbeat is named twice", "it is named above, too", help);
-        }
+        let url = secret::named(section, &URL, problems);
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(3600));
         let every = section.duration("heartbeat_interval", least, most, problems);
         let insecure = section.boolean("heartbeat_allow_insecure", problems);
@@ -98,17 +81,13 @@ impl RawHeartbeat {
             }
             return None;
         };
-        let text = match &written.value {
-            Url::Here(text) => Some(text.clone()),
-            Url::Elsewhere(_) if around.purpose == Purpose::Look => None,
-            Url::Elsewhere(named) => {
-                let named = At::new(named.clone(), written.place);
-                let needed = around.purpose == Purpose::Run;
-                secret::read_text(URL, &named, around.base, around.environment, needed, problems)
-            }
-        }?;
+        if around.purpose == Purpose::Look && !written.is_here() {
+            return None;
+        }
+        let needed = around.purpose == Purpose::Run;
+        let text = secret::read(written, around.base, around.environment, needed, problems)?;
         let insecure = self.insecure.as_ref().is_some_and(|insecure| insecure.value);
-        let url = understand(text.trim(), insecure, written.place, problems)?;
+        let url = understand(text.reveal().trim(), insecure, written.at.place, problems)?;
         Some(Heartbeat { url, every: self.every.as_ref().map_or(EVERY, |every| every.value) })
     }
 }
@@ -154,7 +133,6 @@ mod tests {
         let heartbeat = Heartbeat { url: "https://hc.example:8443/s3cret?k=s3cret".parse().unwrap(), every: EVERY };
         assert_eq!(heartbeat.site(), "https://hc.example:8443/...");
         assert!(!format!("{heartbeat:?}").contains("s3cret"));
-        assert!(!format!("{:?}", Url::Here("https://a/s3cret".to_owned())).contains("s3cret"));
     }
 
     #[test]

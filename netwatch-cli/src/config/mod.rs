@@ -5,6 +5,7 @@ mod address;
 mod builtin;
 mod calendar;
 mod carrier;
+mod command;
 mod doubts;
 mod escalation;
 mod file;
@@ -22,15 +23,17 @@ mod secret;
 mod section;
 mod settings;
 mod source;
+mod syslog;
 mod targets;
 mod text;
+mod webhook;
 mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use netwatch_core::{Host, Plan, SmtpConfig};
+use netwatch_core::{ExecConfig, Host, Plan, SmtpConfig, SyslogConfig, WebhookConfig};
 
 pub(crate) use address::understand as understand_address;
 use calendar::Calendars;
@@ -80,6 +83,12 @@ pub(crate) enum Carrier {
     },
     /// A mail server.
     Smtp(Box<SmtpConfig>),
+    /// A webhook.
+    Webhook(Box<WebhookConfig>),
+    /// A command.
+    Exec(ExecConfig),
+    /// A log server.
+    Syslog(Box<SyslogConfig>),
 }
 
 /// What a configuration is read for.
@@ -200,16 +209,19 @@ mod tests {
             let top = ["locale", "time_zone", "data_dir"].map(|key| format!("{key} = {value}\n")).concat();
             let keys = |keys: &[&str]| keys.iter().map(|key| format!("{key} = {value}\n")).collect::<String>();
             let smtp = ["server", "port", "security", "username", "password", "password_env", "password_file", "from", "to"];
+            let others = |kind: &str, own: &[&str]| format!("[[notifier]]\nname = \"{kind}\"\nkind = \"{kind}\"\n{}", keys(own));
+            let others = others("webhook", &webhook::KEYS) + &others("exec", &command::KEYS) + &others("syslog", &syslog::KEYS);
             let telling = ["hours", "reminder", "summary", "groups", "targets", "tags", "escalate_to", "escalate_after"];
             let maintenance = ["group", "targets", "tags", "weekly", "daily", "from", "to", "reason"];
             judge(
                 &format!(
-                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}{3}[http]\nlisten = {value}\n[self]\nwitnesses = {value}\nheartbeat_url = {value}\nheartbeat_interval = {value}\n[[maintenance]]\n{4}",
+                    "{top}[defaults]\n{0}[[group]]\n{0}[[target]]\n{1}[[notifier]]\nname = \"a\"\nkind = \"smtp\"\n{2}{3}{5}[http]\nlisten = {value}\n[self]\nwitnesses = {value}\nheartbeat_url = {value}\nheartbeat_interval = {value}\n[[maintenance]]\n{4}",
                     keys(&settings::KEYS),
                     keys(&file::TARGET_KEYS),
                     keys(&smtp),
                     keys(&telling),
                     keys(&maintenance),
+                    others,
                 ),
                 &format!("name,address,pings,customers,warn_loss,interval,tags\na,{0},{0},{0},{0},{0},{0}\n", value.replace('"', "")),
             );

@@ -7,13 +7,17 @@ use jiff::civil::Time;
 use netwatch_core::{Budget, FileNotifier, Security};
 
 use super::calendar::Hours;
+use super::command::RawExec;
 use super::file::required;
 use super::names::RawScope;
 use super::problem::{At, Place, Problems};
-use super::rule;
-use super::section::{Section, Value};
+use super::secret::{self, Written};
+use super::section::Section;
+use super::syslog::RawSyslog;
+use super::webhook::RawWebhook;
+use super::{command, rule, syslog, webhook};
 
-const POLICY: [&str; 17] = [
+const POLICY: [&str; 15] = [
     "name",
     "kind",
     "group_wait",
@@ -29,9 +33,8 @@ const POLICY: [&str; 17] = [
     "tags",
     "escalate_to",
     "escalate_after",
-    "from",
-    "to",
 ];
+const MAIL: [&str; 2] = ["from", "to"];
 const SMTP: [&str; 8] =
     ["server", "port", "security", "username", "password_file", "password_env", "ca_file", "attempt_timeout"];
 const LATER: [&str; 1] = ["template"];
@@ -43,15 +46,30 @@ pub(crate) enum Kind {
     Smtp,
     /// `.eml` files in the data directory.
     File,
+    /// A webhook.
+    Webhook,
+    /// A command.
+    Exec,
+    /// A log server.
+    Syslog,
 }
 
-/// Where the password is.
-#[derive(Debug, Clone)]
-pub(crate) enum PasswordIn {
-    /// In a file.
-    File(PathBuf),
-    /// In an environment variable.
-    Env(String),
+impl Kind {
+    /// Its name in the configuration.
+    const fn code(self) -> &'static str {
+        match self {
+            Kind::Smtp => "smtp",
+            Kind::File => "file",
+            Kind::Webhook => "webhook",
+            Kind::Exec => "exec",
+            Kind::Syslog => "syslog",
+        }
+    }
+
+    /// Whether it writes mails, from somebody to somebody.
+    const fn mails(self) -> bool {
+        matches!(self, Kind::Smtp | Kind::File)
+    }
 }
 
 /// One `[[notifier]]`.
@@ -76,6 +94,9 @@ pub(crate) struct RawNotifier {
     pub(crate) from: Option<At<String>>,
     pub(crate) to: Vec<At<String>>,
     pub(crate) smtp: RawSmtp,
+    pub(crate) webhook: RawWebhook,
+    pub(crate) exec: RawExec,
+    pub(crate) syslog: RawSyslog,
 }
 
 /// The keys that only `kind = "smtp"` has.
@@ -85,7 +106,7 @@ pub(crate) struct RawSmtp {
     pub(crate) port: Option<u16>,
     pub(crate) security: Option<At<Security>>,
     pub(crate) username: Option<At<String>>,
-    pub(crate) password: Option<At<PasswordIn>>,
+    pub(crate) password: Option<Written>,
     pub(crate) ca_file: Option<At<PathBuf>>,
     pub(crate) attempt_timeout: Option<Duration>,
 }
@@ -113,26 +134,14 @@ impl RawNotifier {
         if kind == Some(Kind::Smtp) {
             expect_mailboxes(&section, place, problems);
         }
-        let from = read_mailbox(section.words("from", problems), problems);
-        let to = section.list("to", problems);
-        if let Some(nobody) = to.as_ref().filter(|to| to.value.is_empty()) {
-            let help = "add an address: `to = [\"turno@example.net\"]`";
-            problems.error(nobody.place, "`to` is empty", "this notifier tells nobody", help);
-        }
-        let to: Vec<At<String>> = to.into_iter().flat_map(|all| all.value).collect();
-        let to = to.into_iter().filter_map(|one| read_mailbox(Some(one), problems)).collect();
-        refuse_password(&mut section, problems);
-        let smtp =
-            if kind == Some(Kind::Smtp) { RawSmtp::read(&mut section, place, problems) } else { RawSmtp::default() };
-        match kind {
-            Some(Kind::Smtp) => {
-                let known: Vec<&str> = POLICY.into_iter().chain(SMTP).collect();
-                section.finish(&known, &LATER, problems);
+        let (from, to) = match kind {
+            Some(kind) if !kind.mails() => {
+                refuse_mailboxes(&mut section, kind, problems);
+                (None, Vec::new())
             }
-            Some(Kind::File) => section.finish(&POLICY, &LATER, problems),
-            None => {}
-        }
-        RawNotifier {
+            _ => read_mailboxes(&mut section, problems),
+        };
+        let mut raw = RawNotifier {
             place,
             name,
             kind,
@@ -149,26 +158,57 @@ impl RawNotifier {
             escalate_after,
             from,
             to,
-            smtp,
-        }
+            smtp: RawSmtp::default(),
+            webhook: RawWebhook::default(),
+            exec: RawExec::default(),
+            syslog: RawSyslog::default(),
+        };
+        raw.read_own(section, problems);
+        raw
+    }
+
+    /// Reads what only notifiers of this kind have.
+    fn read_own(&mut self, mut section: Section, problems: &mut Problems) {
+        let place = self.place;
+        let own: &[&str] = match self.kind {
+            Some(Kind::Smtp) => {
+                self.smtp = RawSmtp::read(&mut section, place, problems);
+                &SMTP
+            }
+            Some(Kind::Webhook) => {
+                self.webhook = RawWebhook::read(&mut section, place, problems);
+                &webhook::KEYS
+            }
+            Some(Kind::Exec) => {
+                self.exec = RawExec::read(&mut section, place, problems);
+                &command::KEYS
+            }
+            Some(Kind::Syslog) => {
+                self.syslog = RawSyslog::read(&mut section, place, problems);
+                &syslog::KEYS
+            }
+            Some(Kind::File) | None => {
+                // Wherever it stands, it is not to be shown.
+                secret::named(&mut section, &secret::PASSWORD, problems);
+                &[]
+            }
+        };
+        let Some(kind) = self.kind else { return };
+        let (mail, later): (&[&str], &[&str]) = if kind.mails() { (&MAIL, &LATER) } else { (&[], &[]) };
+        let known: Vec<&str> = POLICY.iter().chain(mail).chain(own).copied().collect();
+        section.finish(&known, later, problems);
     }
 }
 
 impl RawSmtp {
     fn read(section: &mut Section, place: Place, problems: &mut Problems) -> RawSmtp {
         let words = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
-        let file = section.words("password_file", problems).map(|path| path.map(|path| PasswordIn::File(path.into())));
-        let env = section.words("password_env", problems).map(|name| name.map(PasswordIn::Env));
-        if let (Some(_), Some(env)) = (&file, &env) {
-            let label = "and the file is named, too";
-            problems.error(env.place, "the password is named twice", label, "keep `password_file` or `password_env`");
-        }
         RawSmtp {
             server: required(section, "server", "\"smtp.example.net\"", place, problems),
             port: section.integer("port", 1, 65535, problems).and_then(|port| u16::try_from(port.value).ok()),
             security: section.choice("security", &words, problems),
             username: section.words("username", problems),
-            password: file.or(env),
+            password: secret::named(section, &secret::PASSWORD, problems),
             ca_file: section.words("ca_file", problems).map(|path| path.map(PathBuf::from)),
             attempt_timeout: section
                 .duration("attempt_timeout", Duration::from_secs(1), Duration::from_secs(60), problems)
@@ -179,20 +219,14 @@ impl RawSmtp {
 
 fn read_kind(section: &mut Section, place: Place, problems: &mut Problems) -> Option<Kind> {
     let kind = required(section, "kind", "\"smtp\"", place, problems)?;
-    let help = "write `kind = \"smtp\"` for a mail server, or `kind = \"file\"` for .eml files in the data directory";
-    match kind.value.as_str() {
-        "smtp" => Some(Kind::Smtp),
-        "file" => Some(Kind::File),
-        "webhook" | "exec" | "syslog" => {
-            let title = format!("the notifier kind \"{}\" is not available in this version", kind.value);
-            problems.error(kind.place, title, "netwatch cannot tell anybody this way", help);
-            None
-        }
-        other => {
-            problems.error(kind.place, format!("`kind` cannot be \"{other}\""), "not a kind that netwatch knows", help);
-            None
-        }
+    let kinds = [Kind::Smtp, Kind::Webhook, Kind::Exec, Kind::Syslog, Kind::File];
+    if let Some(found) = kinds.into_iter().find(|known| known.code() == kind.value) {
+        return Some(found);
     }
+    let help = "write \"smtp\" for a mail server, \"webhook\", \"exec\" for a command, \"syslog\", or \"file\" for .eml files in the data directory";
+    let title = format!("`kind` cannot be \"{}\"", kind.value);
+    problems.error(kind.place, title, "not a kind that netwatch knows", help);
+    None
 }
 
 /// A mail needs a sender and somebody who gets it.
@@ -206,18 +240,26 @@ fn expect_mailboxes(section: &Section, place: Place, problems: &mut Problems) {
     }
 }
 
-/// A password has no place in a file that people copy and mail about.
-fn refuse_password(section: &mut Section, problems: &mut Problems) {
-    let Some(place) = section.key("password") else { return };
-    if let Some(At { value: Value::Text(_) | Value::Integer(_) | Value::Float(_), place }) = section.take("password") {
-        problems.mask(place);
+/// Who gets it is decided at the far side.
+fn refuse_mailboxes(section: &mut Section, kind: Kind, problems: &mut Problems) {
+    for key in MAIL {
+        let Some(place) = section.key(key) else { continue };
+        section.take(key);
+        let title = format!("a notifier of kind \"{}\" has no `{key}`", kind.code());
+        let help = format!("remove `{key}`; for mail, write `kind = \"smtp\"`");
+        problems.error(place, title, "no mailbox is addressed", help);
     }
-    problems.error(
-        place,
-        "a password must not stand in the configuration",
-        "this file is read by too many",
-        "write it alone into a file that only netwatch can read (chmod 600) and name it: `password_file = \"/etc/netwatch/smtp-password\"`, or name an environment variable: `password_env = \"SMTP_PASSWORD\"`",
-    );
+}
+
+fn read_mailboxes(section: &mut Section, problems: &mut Problems) -> (Option<At<String>>, Vec<At<String>>) {
+    let from = read_mailbox(section.words("from", problems), problems);
+    let to = section.list("to", problems);
+    if let Some(nobody) = to.as_ref().filter(|to| to.value.is_empty()) {
+        let help = "add an address: `to = [\"turno@example.net\"]`";
+        problems.error(nobody.place, "`to` is empty", "this notifier tells nobody", help);
+    }
+    let to: Vec<At<String>> = to.into_iter().flat_map(|all| all.value).collect();
+    (from, to.into_iter().filter_map(|one| read_mailbox(Some(one), problems)).collect())
 }
 
 /// A mail address, or a name and an address in angle brackets (RFC 5322, 3.4), as the notifiers themselves judge it.

@@ -201,11 +201,11 @@ fn whole_characters(text: &str, range: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// The text with everything masked that is assigned to something called a password, or to what
-/// is as secret, to the end of its line. Works on
+/// The text with everything masked that is assigned to something called a password, or to an address that may be as good
+/// as one, to the end of its line. Works on
 /// text that is not TOML, too: a slip of syntax beside a password must not show it.
 fn without_secrets(text: &str) -> String {
-    const NAMES: [&str; 5] = ["password", "passwd", "secret", "token", "heartbeat_url"];
+    const NAMES: [&str; 7] = ["password", "passwd", "secret", "token", "routing_key", "chat_id", "url"];
     let mut out = text.to_owned();
     let mut start = 0_usize;
     for line in text.split_inclusive('\n') {

@@ -5,7 +5,7 @@
 //! 3.6.4), because a server may take a mail whose answer never arrives (RFC 1047). It is committed before the attempt
 //! begins, so that a crash in the middle finds it again.
 //!
-//! Attempts follow each other after 30 s, doubling to 5 min, with jitter, without end.
+//! Attempts follow each other after 30 s, doubling to 5 min, with jitter, without end; later if the far side asks for it.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -18,6 +18,9 @@ use crate::model::{
     Change, Content, Line, MailId, Mono, Notification, NotifierPolicy, Now, Outage, OutageId, SavedMail, StandingKind,
     Wall,
 };
+
+/// The longest that a far side can put off the next attempt by asking for it.
+const LONGEST_PUT_OFF: Duration = Duration::from_secs(3600);
 
 /// The mails of one notifier.
 #[derive(Debug, Default)]
@@ -192,8 +195,15 @@ impl Outbox {
     }
 
     /// The path failed. Returns when it is tried again.
-    pub(super) fn failed(&mut self, now: Now, policy: &NotifierPolicy, seed: &[u8; 16], error: String) -> Mono {
-        let retry = now.mono.plus(backoff(policy, seed, self.failures, now));
+    pub(super) fn failed(
+        &mut self,
+        now: Now,
+        policy: &NotifierPolicy,
+        seed: &[u8; 16],
+        error: String,
+        retry_after: Option<Duration>,
+    ) -> Mono {
+        let retry = now.mono.plus(put_off(backoff(policy, seed, self.failures, now), retry_after));
         self.failures = self.failures.saturating_add(1);
         self.failing_since = self.failing_since.or(Some(now.wall));
         self.error = Some(error);
@@ -325,4 +335,34 @@ pub(super) fn backoff(policy: &NotifierPolicy, seed: &[u8; 16], failures: u32, n
     hasher.write_u64(now.mono.as_nanos());
     let share = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
     wait - wait / 10 * share / 1000
+}
+
+/// What the far side asked for, within reason, where that is longer than the backoff.
+pub(super) fn put_off(backoff: Duration, asked: Option<Duration>) -> Duration {
+    backoff.max(asked.unwrap_or_default().min(LONGEST_PUT_OFF))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_far_side_can_lengthen_the_wait_to_an_hour_and_never_shorten_it() {
+        let policy = NotifierPolicy::new("noc");
+        let now = Now::new(Mono::ZERO, Wall::from_unix_nanos(1_700_000_000_000_000_000));
+        let wait = |asked: Option<u64>| {
+            let mut outbox = Outbox::default();
+            let asked = asked.map(Duration::from_secs);
+            let retry = outbox.failed(now, &policy, &[7; 16], "429".to_owned(), asked);
+            assert!(!outbox.may_draft(Now::new(retry.minus(Duration::from_millis(1)), now.wall)));
+            assert!(outbox.may_draft(Now::new(retry, now.wall)));
+            retry.since(now.mono)
+        };
+        let usual = wait(None);
+        assert!(usual >= Duration::from_secs(27) && usual <= Duration::from_secs(30), "{usual:?}");
+        assert_eq!(wait(Some(0)), usual);
+        assert_eq!(wait(Some(1)), usual);
+        assert_eq!(wait(Some(120)), Duration::from_secs(120));
+        assert_eq!(wait(Some(u64::MAX)), Duration::from_secs(3600));
+    }
 }

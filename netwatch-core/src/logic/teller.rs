@@ -2,12 +2,13 @@
 
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
 use super::journaling::Journaling;
 use super::monitor::MonitorOptions;
-use super::outbox::{Mail, Outbox, backoff};
+use super::outbox::{Mail, Outbox, backoff, put_off};
 use super::owing::put;
 use super::telling::Desk;
 use crate::model::{
@@ -120,7 +121,7 @@ impl Outcome<'_> {
         mail.told = true;
         mail.recipients = receipt.deferred.iter().map(|(recipient, _)| recipient.clone()).collect();
         let reason = receipt.deferred.into_iter().next().map(|(_, reason)| reason);
-        self.keep(teller, &policy, mail, reason);
+        self.keep(teller, &policy, mail, reason, None);
     }
 
     pub(super) fn refused(&mut self, teller: &mut Teller, id: MailId, error: DeliveryError) {
@@ -141,18 +142,19 @@ impl Outcome<'_> {
                 }
                 self.journaling.put(Change::DropMail(id));
             } else {
-                self.keep(teller, &policy, mail, Some(error.message));
+                self.keep(teller, &policy, mail, Some(error.message), error.retry_after);
             }
             return;
         }
-        if nobody_left {
+        // Where there are no recipients, the far side is the only one.
+        if nobody_left || (permanent && mail.recipients.is_empty()) {
             self.undeliverable.extend_from_slice(mail.lines());
         }
         if teller.outbox.failing_since.is_none() {
             // Of a server that stays away it is written down once; each attempt is in the mail log.
             self.note(&policy, mail.lines(), &Decision::NotAccepted { reason: error.message.clone() });
         }
-        let retry = teller.outbox.failed(self.now, &policy, &self.seed, error.message.clone());
+        let retry = teller.outbox.failed(self.now, &policy, &self.seed, error.message.clone(), error.retry_after);
         let retry_at = self.now.wall_at(retry);
         let outcome = if permanent { DeliveryOutcome::Failed } else { DeliveryOutcome::Deferred { retry_at } };
         if !nobody_left {
@@ -178,8 +180,15 @@ impl Outcome<'_> {
     }
 
     /// A mail that some recipients have is tried again for the others.
-    fn keep(&mut self, teller: &mut Teller, policy: &NotifierPolicy, mut mail: Mail, reason: Option<String>) {
-        let retry = self.now.mono.plus(backoff(policy, &self.seed, mail.attempts, self.now));
+    fn keep(
+        &mut self,
+        teller: &mut Teller,
+        policy: &NotifierPolicy,
+        mut mail: Mail,
+        reason: Option<String>,
+        retry_after: Option<Duration>,
+    ) {
+        let retry = self.now.mono.plus(put_off(backoff(policy, &self.seed, mail.attempts, self.now), retry_after));
         let outcome = DeliveryOutcome::Deferred { retry_at: self.now.wall_at(retry) };
         self.event(policy, &mail, mail.recipients.clone(), outcome, reason);
         mail.attempts = mail.attempts.saturating_add(1);

@@ -4,6 +4,7 @@
 //! that is owed, is rendered to [`Content`], and travels as a [`Notification`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::incident::Topic;
 use super::ledger::Hold;
@@ -341,12 +342,22 @@ pub struct Receipt {
     pub deferred: Vec<(Arc<str>, String)>,
     /// Who was refused for good (5xx), with the reason.
     pub refused: Vec<(Arc<str>, String)>,
+    /// What somebody should put right although it was accepted, without secrets; it is told of as
+    /// [`Event::Trouble`](crate::Event::Trouble).
+    pub remark: Option<Arc<str>>,
 }
 
 impl Receipt {
     /// Accepted for all of these.
     pub fn accepted(recipients: &[Arc<str>]) -> Receipt {
-        Receipt { accepted: recipients.to_vec(), deferred: Vec::new(), refused: Vec::new() }
+        Receipt { accepted: recipients.to_vec(), ..Receipt::default() }
+    }
+
+    /// The same, with something that should be put right.
+    #[must_use]
+    pub fn with_remark(mut self, remark: impl Into<Arc<str>>) -> Receipt {
+        self.remark = Some(remark.into());
+        self
     }
 }
 
@@ -373,12 +384,21 @@ pub struct DeliveryError {
     pub permanent: bool,
     /// Recipients refused for good on the way, with the reason.
     pub refused: Vec<(Arc<str>, String)>,
+    /// How long the far side asked to be left alone. The next attempt waits at least this long, but no longer than an
+    /// hour for its sake.
+    pub retry_after: Option<Duration>,
 }
 
 impl DeliveryError {
     /// Nothing was handed over; it may well work the next time.
     pub fn before_content(message: impl Into<String>) -> DeliveryError {
-        DeliveryError { message: message.into(), stage: Stage::BeforeContent, permanent: false, refused: Vec::new() }
+        DeliveryError {
+            message: message.into(),
+            stage: Stage::BeforeContent,
+            permanent: false,
+            refused: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// The far side may have the content.
@@ -389,5 +409,12 @@ impl DeliveryError {
     /// The far side refused for good, before or after it had the content; it does not keep a copy.
     pub fn permanent(message: impl Into<String>) -> DeliveryError {
         DeliveryError { permanent: true, ..DeliveryError::before_content(message) }
+    }
+
+    /// The same, with what the far side said about when to come again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> DeliveryError {
+        self.retry_after = wait;
+        self
     }
 }

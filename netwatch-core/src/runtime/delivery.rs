@@ -35,6 +35,8 @@ pub(super) enum Done {
         mail: MailId,
         /// What became of it.
         result: Result<Receipt, DeliveryError>,
+        /// What somebody should put right although it was accepted.
+        remark: Option<String>,
     },
 }
 
@@ -95,7 +97,7 @@ impl Deliveries {
         let under_way = vitals.begin(limit);
         self.tasks.spawn(async move {
             let _under_way = under_way;
-            let mail = notification.id;
+            let (mail, name) = (notification.id, notification.notifier.clone());
             let result = match notifier {
                 Some(notifier) => attempt(notifier, notification, limit, &vitals).await,
                 None => Err(DeliveryError::before_content(format!(
@@ -103,7 +105,9 @@ impl Deliveries {
                     notification.notifier
                 ))),
             };
-            Done::Delivered { mail, result }
+            let remark = result.as_ref().ok().and_then(|receipt| receipt.remark.as_ref());
+            let remark = remark.map(|remark| format!("{name}: {remark}"));
+            Done::Delivered { mail, result, remark }
         });
     }
 

@@ -302,7 +302,12 @@ impl Driver {
                 self.composed(now, broken);
                 self.monitor.handle_composed(now, mail, content);
             }
-            Done::Delivered { mail, result } => self.monitor.handle_delivered(now, mail, result),
+            Done::Delivered { mail, result, remark } => {
+                if let Some(message) = remark {
+                    self.sinks.event(Event::Trouble { at: now.wall, component: "notifier", message });
+                }
+                self.monitor.handle_delivered(now, mail, result);
+            }
         }
         self.carry_out(now);
     }

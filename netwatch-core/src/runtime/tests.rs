@@ -294,6 +294,19 @@ async fn a_probe_that_panics_for_one_device_is_unknown_for_it_and_right_for_the_
     assert_eq!(seen.events.lock().unwrap().iter().filter(told).count(), 1, "told once a minute");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_notifier_wants_to_have_put_right_is_trouble() {
+    let mut mailer = MockMailer::new();
+    mailer
+        .expect_deliver()
+        .returning(|mail| Ok(Receipt::accepted(&mail.recipients).with_remark("the template is broken")));
+    let seen = Seen::default();
+    let builder = builder(plan(vec![quick("olt")]), ForgetfulJournal::new(), dies_after(3), &seen);
+    builder.notifier("noc", Arc::new(mailer)).build().unwrap().run(sleep(seconds(30))).await.unwrap();
+    let told = |event: &&Event| matches!(event, Event::Trouble { component: "notifier", message, .. } if message == "noc: the template is broken");
+    assert_eq!(seen.events.lock().unwrap().iter().filter(told).count(), 1);
+}
+
 /// Comes back without a word, or never; counts how often it was asked.
 struct Mute {
     asked: AtomicUsize,
