@@ -1,4 +1,4 @@
-//! Mail servers that hang, drip and never end, all at once and at full load: the echoes leave as evenly as they did before
+//! Mail servers that hang, drip and never end, a webhook that does not answer and a command that hangs, all at once and at full load: the echoes leave as evenly as they did before
 //! in the same run, none is missing, and what changes is committed as fast.
 //!
 //! `NETWATCH_LOAD` is the number of devices (1000), each asked 5 times in 2 s; `NETWATCH_LOAD_SECONDS` how long each half of the
@@ -6,8 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test")]
 
-use std::net::SocketAddr;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -43,6 +47,9 @@ const TARPITS: [(At, Act); 6] = [
     (At::Dot, Act::Drip(Duration::from_secs(2))),
 ];
 
+/// Where the webhook listens.
+const HOOK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2700);
+
 /// What is in the way: each is a notifier as it would be written, and what makes it hang.
 struct Trouble {
     notifier: Box<dyn Fn(Config) -> Config>,
@@ -66,6 +73,53 @@ fn tarpits(here: &Namespace, first: &Arc<Scripted>) -> Vec<Trouble> {
         }
     };
     (0..).zip(TARPITS).map(tarpit).collect()
+}
+
+/// A webhook that takes the request and never answers.
+fn webhook(here: &Namespace) -> Trouble {
+    let listener = here.listen(HOOK);
+    let (calls, answering) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (counted, answers) = (Arc::clone(&calls), Arc::clone(&answering));
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            if answers.load(Ordering::Relaxed) {
+                let _ = stream.read(&mut [0; 65_536]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            } else {
+                counted.fetch_add(1, Ordering::Relaxed);
+                kept.push(stream);
+            }
+        }
+    });
+    Trouble {
+        notifier: Box::new(|config| {
+            config.notifier_text(&format!("name = \"hook\"\nkind = \"webhook\"\nurl = \"http://{HOOK}/endless\""))
+        }),
+        begin: Box::new(move || answering.store(false, Ordering::Relaxed)),
+        hangs: Box::new(move || calls.load(Ordering::Relaxed) > 0),
+    }
+}
+
+/// A command that does not end, nor what it started.
+fn command(dir: &Path) -> Trouble {
+    let (hangs, started) = (dir.join("hangs"), dir.join("started"));
+    let script = format!(
+        "cat >/dev/null; test -e {hangs} || exit 0; echo $$ >{started}; sleep 1000 & wait",
+        hangs = hangs.display(),
+        started = started.display()
+    );
+    Trouble {
+        notifier: Box::new(move |config| {
+            let command = format!("[\"/bin/sh\", \"-c\", \"{script}\"]");
+            config.notifier_text(&format!("name = \"sms\"\nkind = \"exec\"\ncommand = {command}"))
+        }),
+        begin: Box::new(move || fs::write(&hangs, "").unwrap()),
+        hangs: Box::new(move || {
+            let process = fs::read_to_string(&started).unwrap_or_default();
+            !process.is_empty() && Path::new("/proc").join(process.trim()).exists()
+        }),
+    }
 }
 
 fn number(variable: &str, default: u16) -> u16 {
@@ -115,13 +169,15 @@ fn is_committed(daemon: &Daemon, name: &str) -> bool {
 }
 
 #[test]
-fn tarpits_at_full_load_leave_the_pacing_as_it_was() {
+fn whatever_hangs_at_full_load_leaves_the_pacing_as_it_was() {
     let fleet = Fleet::v4(number("NETWATCH_LOAD", 1000));
     let time = Duration::from_secs(number("NETWATCH_LOAD_SECONDS", 15).into());
     let here = Arc::new(Namespace::new());
     let there = Answerer::join(&here, fleet);
     let first = Arc::new(Scripted::start(&here, 2525));
-    let troubles = tarpits(&here, &first);
+    let scripts = tempfile::tempdir().unwrap();
+    let mut troubles = tarpits(&here, &first);
+    troubles.extend([webhook(&here), command(scripts.path())]);
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
     let quick = Config::new().each("interval", milliseconds(INTERVAL).as_str()).each("pings", PINGS);
     let quick = quick.each("spacing", milliseconds(SPACING).as_str()).each("timeout", "300ms");

@@ -46,7 +46,27 @@ struct AtOnce {
     mails: fn(&Path) -> Vec<Message>,
 }
 
-const AT_ONCE: [AtOnce; 1] = [AtOnce { notifier: "name = \"files\"\nkind = \"file\"", mails: files }];
+const AT_ONCE: [AtOnce; 2] = [
+    AtOnce { notifier: "name = \"files\"\nkind = \"file\"", mails: files },
+    AtOnce {
+        notifier: "name = \"command\"\nkind = \"exec\"\n\
+                   command = [\"/bin/sh\", \"-c\", \"mkdir -p @DIR@/data/by && cat >@DIR@/data/by/$NETWATCH_MESSAGE_ID\"]",
+        mails: commands,
+    },
+];
+
+/// What the command was given: its subject and its text, as a message.
+fn commands(data_dir: &Path) -> Vec<Message> {
+    let Ok(entries) = fs::read_dir(data_dir.join("by")) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort_by_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+    let message = |path| {
+        let given: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap_or_default()).ok()?;
+        let [subject, text] = ["subject", "text"].map(|key| given[key].as_str().unwrap_or_default().to_owned());
+        Some(Message::parse(format!("Subject: {subject}\n\n{text}").as_bytes()))
+    };
+    paths.into_iter().filter_map(message).collect()
+}
 
 fn files(data_dir: &Path) -> Vec<Message> {
     let Ok(entries) = fs::read_dir(data_dir.join("mail")) else { return Vec::new() };

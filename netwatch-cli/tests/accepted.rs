@@ -422,3 +422,39 @@ fn a_heartbeat_goes_out_in_the_clear_only_where_nobody_can_read_it_or_somebody_s
         assert!(!said.contains("s3cret") || says == "named twice", "{own}: {said}");
     }
 }
+
+/// The text of the fenced blocks of this language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let begin = format!("```{language}\n");
+    text.split(&begin).skip(1).filter_map(|rest| Some(rest.split("```").next()?.to_owned())).collect()
+}
+
+#[test]
+fn the_examples_of_the_manual_for_webhooks_commands_and_log_servers_are_accepted() {
+    let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md")).unwrap();
+    let section = manual.split("## Webhooks, commands and log servers").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().to_str().unwrap();
+    let private = |name: &str, text: &str| {
+        let path = write(dir.path(), name, text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    private("slack-url", "https://hooks.slack.com/services/T0/B0/hunter2\n");
+    private("telegram-url", "https://api.telegram.org/bot1:hunter2/sendMessage\n");
+    private("teams-url", "https://teams.example.net/workflows/hunter2\n");
+    private("ntfy-token", "tk_hunter2\n");
+    private("pagerduty-key", "hunter2\n");
+    let template = blocks(section, "text").remove(0);
+    assert!(template.contains("{{ subject }}"), "{template}");
+    private("body.json", &template);
+    let script = write(dir.path(), "send-sms", &blocks(section, "sh").remove(0));
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let toml = blocks(section, "toml").concat().replace("/etc/netwatch", here).replace("/usr/local/bin", here);
+    let (without_ca, ca): (Vec<&str>, Vec<&str>) = toml.lines().partition(|line| !line.starts_with("ca_file"));
+    assert_eq!(ca.len(), 1, "an authority of one's own is an example");
+    let text = format!("[[target]]\nname = \"a\"\naddress = \"192.0.2.1\"\n{}\n", without_ca.join("\n"));
+    let (code, said, warned) = check(&write(dir.path(), "netwatch.toml", &text), &[]);
+    assert_eq!((code, warned.as_str()), (Some(0), ""), "{said}");
+    assert!(said.contains("8 notifiers"), "{said}");
+}

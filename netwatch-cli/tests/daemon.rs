@@ -330,3 +330,84 @@ fn ping_tells_who_answered() {
     let second: serde_json::Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
     assert_eq!((&second["unknown"], &second["cause"]), (&1.into(), &"no_route".into()), "{said}");
 }
+
+/// Of a device that never answers, told to a command and to two webhooks where nobody listens.
+const TOLD: &str = r#"
+locale = "en"
+[defaults]
+interval = "1s"
+pings = 2
+spacing = "100ms"
+timeout = "300ms"
+tolerance = "0s"
+[[target]]
+name = "$(id) <b>"
+address = "127.0.0.1"
+[[notifier]]
+name = "sms"
+kind = "exec"
+command = ["SCRIPT", "DIR"]
+group_wait = "0s"
+[[notifier]]
+name = "chat"
+kind = "webhook"
+format = "slack"
+url_file = "url"
+group_wait = "0s"
+[[notifier]]
+name = "pager"
+kind = "webhook"
+format = "pagerduty"
+url = "http://127.0.0.1:9/canary-quokka"
+routing_key_env = "ROUTING_KEY"
+group_wait = "0s"
+"#;
+
+#[test]
+fn a_dead_device_is_told_to_a_command_and_nothing_that_is_written_holds_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, mode: u32| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let script = write("tell", "#!/bin/sh\ncat >\"$1/told.new\" && mv \"$1/told.new\" \"$1/told\"\n", 0o755);
+    let here = dir.path().to_str().unwrap();
+    let config = TOLD.replace("SCRIPT", script.to_str().unwrap()).replace("DIR", here);
+    write("netwatch.toml", &config, 0o600);
+    write("url", "http://127.0.0.1:9/services/canary-quokka\n", 0o600);
+    let mute = ["sh -c 'echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all; exec \"$@\"' sh"];
+    let arguments = "run --data-dir data --log-level trace";
+    let daemon = Daemon(netwatch(dir.path(), &mute, arguments).env("ROUTING_KEY", "canary-quokka").spawn().unwrap());
+
+    until("the command was told", || dir.path().join("told").exists());
+    let told = std::fs::read(dir.path().join("told")).unwrap();
+    let facts: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!((&facts["kind"], &facts["targets"]), (&"opened".into(), &1.into()));
+    assert_eq!(facts["lines"][0]["target"], "$(id) <b>");
+    assert_eq!(facts["subject"], "DOWN: $(id) <b>");
+
+    let errors = || std::fs::read_to_string(dir.path().join("data/error_log.txt")).unwrap_or_default();
+    let refused = |what: &str| errors().contains(&format!("{what} webhook at 127.0.0.1:9: cannot connect"));
+    until("both webhooks have failed", || refused("slack") && refused("pagerduty"));
+    let sent = std::fs::read_to_string(dir.path().join("data/mail_log.txt")).unwrap();
+    assert!(sent.contains("\tSENT\t") && sent.contains("\tDEFERRED\t"), "{sent}");
+    let status = ask(dir.path(), "status --json --data-dir data");
+    let why = || ask(dir.path(), "why --data-dir data --json '$(id) <b>'");
+    until("the ledger says why", || text(&why().stdout).contains("cannot connect"));
+    let why = why();
+    daemon.signal("TERM");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("webhook slack 127.0.0.1"), "the banner names the host: {said}");
+
+    let canary = |bytes: &[u8]| bytes.windows(6).any(|six| six.eq_ignore_ascii_case(b"quokka"));
+    assert!(canary(config.as_bytes()), "it would be found");
+    for file in std::fs::read_dir(dir.path().join("data")).unwrap().filter_map(|file| Some(file.ok()?.path())) {
+        assert!(!canary(&std::fs::read(&file).unwrap_or_default()), "{} holds a secret", file.display());
+    }
+    for output in [said.as_bytes(), &status.stdout, &status.stderr, &why.stdout, &why.stderr, &told] {
+        assert!(!canary(output), "{}", String::from_utf8_lossy(output));
+    }
+}

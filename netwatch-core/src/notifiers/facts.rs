@@ -104,7 +104,10 @@ fn line_facts(line: &Line) -> Value {
         Topic::Unseen(cause) => Some(cause.code()),
         _ => None,
     };
-    let seconds = outage.closed.map(|closed| closed.since(outage.started()).as_secs());
+    // An outage may end while its beginning is still being told; a copy of that must stay as it was.
+    let ended = (line.kind != LineKind::Opened).then_some(outage);
+    let closed = ended.and_then(|outage| outage.closed);
+    let seconds = closed.map(|closed| closed.since(outage.started()).as_secs());
     let mut facts = Map::new();
     let mut put = |key: &str, value: Value| facts.insert(key.to_owned(), value);
     put("id", line.id.number().into());
@@ -121,8 +124,8 @@ fn line_facts(line: &Line) -> Value {
     put("outage", outage.id.number().into());
     put("last_good", outage.last_good.map(rfc3339).into());
     put("first_bad", rfc3339(outage.first_bad).into());
-    put("closed", outage.closed.map(rfc3339).into());
-    put("removed", outage.removed.into());
+    put("closed", closed.map(rfc3339).into());
+    put("removed", ended.is_some_and(|outage| outage.removed).into());
     put("seconds", seconds.into());
     put("changes", line.changes.into());
     put("members", line.members.iter().take(MEMBERS).map(|member| name(member)).collect::<Vec<_>>().into());

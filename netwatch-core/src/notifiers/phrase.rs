@@ -18,7 +18,8 @@ pub(super) fn sentence(line: &Line, locale: Locale) -> String {
     let say = |es: &'static str, en: &'static str| if spanish { es } else { en };
     let who = who(line, spanish);
     let began = time(line.outage.started());
-    let ended = line.outage.closed;
+    // An outage may end while its beginning is still being told; a copy of that must stay as it was.
+    let ended = line.outage.closed.filter(|_| line.kind != LineKind::Opened);
     let lasted = ended.map(|ended| duration(ended.since(line.outage.started())));
     let lasted = lasted.map_or_else(String::new, |lasted| format!(" ({lasted})"));
     let until = ended.map_or_else(String::new, |ended| format!(" {} {}", say("hasta", "until"), time(ended)));

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 /// TLS cannot be used as configured.
@@ -51,7 +51,7 @@ pub(super) fn nobody() -> Result<Arc<ClientConfig>, TrustError> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| TrustError::System(error.to_string()))?
-        .with_root_certificates(RootCertStore::empty())
+        .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     Ok(Arc::new(config))
 }

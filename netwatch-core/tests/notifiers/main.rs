@@ -61,6 +61,16 @@ fn hello() -> Notification {
     told(vec![line(7, "agg-3", LineKind::Opened)])
 }
 
+/// A notification and its copy after a restart, by which time the outage was over and its device had another name.
+fn copies() -> [Notification; 2] {
+    let first = hello();
+    let mut second = first.clone();
+    let mut line = second.lines[0].clone();
+    (line.outage.closed, line.outage.removed, line.outage.target) = (Some(at(40)), true, "agg-4".into());
+    second.lines = vec![line].into();
+    [first, second]
+}
+
 /// One attempt, which must end by itself.
 async fn attempt(notifier: &dyn Notifier, notification: &Notification) -> Result<Receipt, DeliveryError> {
     tokio::time::timeout(PATIENCE, notifier.deliver(notification)).await.expect("the attempt ends by itself")

@@ -90,7 +90,14 @@ async fn connected(addresses: &[SocketAddr]) -> Result<UdpSocket, Failure> {
             Err(error) => failures.push(format!("{address}: {error}")),
         }
     }
-    Err(before(plain::quote(&format!("connecting: {}", failures.join("; ")))))
+    Err(unreachable(failures))
+}
+
+fn unreachable(mut failures: Vec<String>) -> Failure {
+    if failures.is_empty() {
+        failures.push("the name has no address".to_owned());
+    }
+    before(plain::quote(&format!("connecting: {}", failures.join("; "))))
 }
 
 /// The error that an ICMP message left on the socket, if one comes soon.
@@ -135,7 +142,7 @@ async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream,
             Err(_elapsed) => failures.push(format!("{address}: no answer")),
         }
     }
-    Err(before(plain::quote(&format!("connecting: {}", failures.join("; ")))))
+    Err(unreachable(failures))
 }
 
 /// Sends everything, says that this was all, and waits until the server has closed its side.

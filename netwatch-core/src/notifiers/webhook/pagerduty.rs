@@ -121,8 +121,8 @@ mod tests {
     fn an_outage_is_one_alert_from_its_beginning_to_its_end() {
         let key = "netwatch-7-1795330200000".to_owned();
         let (trigger, resolve) = (("trigger".to_owned(), key.clone()), ("resolve".to_owned(), key));
-        assert_eq!(told(vec![line(7, LineKind::Opened)]), [trigger.clone()]);
-        assert_eq!(told(vec![line(7, LineKind::Closed)]), [resolve.clone()]);
+        assert_eq!(told(vec![line(7, LineKind::Opened)]), std::slice::from_ref(&trigger));
+        assert_eq!(told(vec![line(7, LineKind::Closed)]), std::slice::from_ref(&resolve));
         assert_eq!(told(vec![line(7, LineKind::Missed)]), [trigger, resolve]);
     }
 
