@@ -41,6 +41,24 @@ impl Crew {
         self.members.push(Member { id, name, ends });
     }
 
+    /// Stands by netwatch itself until all of it has ended: none goes on without the other. Gives how netwatch ended, and
+    /// which member was lost before that.
+    pub(crate) async fn stand_by<T>(
+        mut self,
+        netwatch: impl Future<Output = T>,
+        stop: &watch::Sender<bool>,
+        stopped: watch::Receiver<bool>,
+    ) -> (T, Option<&'static str>) {
+        let running = async {
+            let ended = netwatch.await;
+            let _ = stop.send(true);
+            ended
+        };
+        let both = tokio::join!(running, self.watch(stop, stopped));
+        self.dismiss().await;
+        both
+    }
+
     /// Waits until netwatch is told to end, and tells it itself if a member is lost before that. Gives who.
     pub(crate) async fn watch(
         &mut self,
@@ -63,7 +81,7 @@ impl Crew {
     }
 
     /// Waits until those have ended who do so by themselves, for a moment, and ends the others.
-    pub(crate) async fn dismiss(mut self) {
+    async fn dismiss(mut self) {
         let all = async {
             while self.members.iter().any(|member| member.ends) {
                 let Some(ended) = self.tasks.join_next_with_id().await else { return };
@@ -105,6 +123,22 @@ mod tests {
     async fn a_task_that_panics_or_ends_takes_netwatch_with_it() {
         assert_eq!(lost(async { panic!("a defect") }).await, (Some("the other"), true));
         assert_eq!(lost(async {}).await, (Some("the other"), true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_netwatch_that_ends_unasked_takes_the_page_with_it() {
+        let (stop, stopped) = watch::channel(false);
+        let mut crew = Crew::default();
+        let (mut told, (done, is_done)) = (stopped.clone(), tokio::sync::oneshot::channel());
+        crew.spawn_ending("the page", async move {
+            let _ = told.wait_for(|stopped| *stopped).await;
+            let _ = done.send(());
+        });
+        let began = tokio::time::Instant::now();
+        let ended = crew.stand_by(async { Err::<(), _>("the driver panicked") }, &stop, stopped).await;
+        assert_eq!(ended, (Err("the driver panicked"), None));
+        is_done.await.unwrap();
+        assert!(began.elapsed() < END, "and is not waited for in vain");
     }
 
     #[tokio::test]

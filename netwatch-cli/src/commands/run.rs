@@ -110,15 +110,7 @@ async fn watch_until_told(config: &mut Config, data_dir: &Path, common: &Common)
     crew.spawn("the part that tells systemd", ready(handle, targets, supervisor.clone()));
     crew.spawn_ending("the page", served(serve_tcp(page, dashboard.clone(), told(stopped.clone()))));
     crew.spawn_ending("the local socket", served(serve_unix(socket, dashboard, told(stopped.clone()))));
-    let running = async {
-        let ended = netwatch.run(told(stopped.clone())).await;
-        // However it ended, nothing else goes on without it.
-        let _ = stop.send(true);
-        ended
-    };
-    let (ended, lost) = tokio::join!(running, crew.watch(&stop, stopped.clone()));
-    supervisor.stopping();
-    crew.dismiss().await;
+    let (ended, lost) = crew.stand_by(netwatch.run(told(stopped.clone())), &stop, stopped).await;
     let _ = std::fs::remove_file(data_dir.join(wire::SOCKET));
     ended?;
     match lost {
