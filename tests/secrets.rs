@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -37,11 +39,94 @@ struct Field {
     in_environment: bool,
 }
 
-/// Every such field. A new one joins here, and in [`notifiers`].
+/// Those of mail servers. What else is secret joins [`CALLED`].
 const FIELDS: [Field; 2] = [
     Field { key: "password_file", canary: "kanari/file+4711 %&=?", in_environment: false },
     Field { key: "password_env", canary: "kanari/env+0815 %&=?", in_environment: true },
 ];
+
+/// The secrets of webhooks and of the heartbeat: each is told back by a server that refuses whatever it is asked.
+const CALLED: [Called; 6] = [
+    Called { key: "url_file", canary: "kanari-hook-file-4712", format: "slack", rest: "" },
+    Called { key: "url_env", canary: "kanari-hook-env-0816", format: "teams", rest: "" },
+    Called {
+        key: "chat_id_file",
+        canary: "-100474711",
+        format: "telegram",
+        rest: "url = \"http://127.0.0.1:2590/bot\"",
+    },
+    Called {
+        key: "token_file",
+        canary: "kanari-token-4713",
+        format: "ntfy",
+        rest: "url = \"http://127.0.0.1:2590/topic\"",
+    },
+    Called {
+        key: "routing_key_file",
+        canary: "kanari-routing-4714",
+        format: "pagerduty",
+        rest: "url = \"http://127.0.0.1:2590/v2\"",
+    },
+    Called { key: "heartbeat_url_file", canary: "kanari-heart-4715", format: "", rest: "" },
+];
+/// Where that server listens.
+const REFUSING: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2590);
+/// The environment variable of the address that is in one.
+const ADDRESS_VARIABLE: &str = "LAB_HOOK_URL";
+
+struct Called {
+    key: &'static str,
+    canary: &'static str,
+    format: &'static str,
+    rest: &'static str,
+}
+
+impl Called {
+    /// What is secret: an address with the canary in it, or the canary alone.
+    fn secret(&self) -> String {
+        if self.key.contains("url") { format!("http://{REFUSING}/{}", self.canary) } else { self.canary.to_owned() }
+    }
+}
+
+/// A notifier for each of them, and the heartbeat.
+fn called(config: Config) -> Config {
+    CALLED.iter().fold(config, |config, Called { key, format, rest, .. }| {
+        let value = if key.ends_with("_env") { ADDRESS_VARIABLE.to_owned() } else { format!("@DIR@/{key}") };
+        match *format {
+            "" => config.own(key, value.as_str()).own("heartbeat_interval", "1s"),
+            _ => config.notifier_text(&format!(
+                "name = \"{key}\"\nkind = \"webhook\"\nformat = \"{format}\"\n{key} = \"{value}\"\n{rest}\ngroup_wait = \"0s\""
+            )),
+        }
+    })
+}
+
+/// Says 400 to everything, and everything back: the path, the headers and the body that it was sent.
+fn refuse_and_tell_back(here: &Namespace) -> Arc<AtomicUsize> {
+    let listener = here.listen(REFUSING);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            let (mut request, mut part) = (Vec::new(), [0; 65_536]);
+            while let Ok(count @ 1..) = stream.read(&mut part) {
+                request.extend_from_slice(&part[..count]);
+            }
+            let head =
+                format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", request.len());
+            let _ = stream.write_all(&[head.as_bytes(), &request].concat());
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    asked
+}
+
+/// The plain secrets of all.
+fn canaries() -> Vec<(&'static str, &'static str)> {
+    let called = CALLED.iter().map(|called| (called.key, called.canary));
+    FIELDS.iter().map(|field| (field.key, field.canary)).chain(called).collect()
+}
 
 /// Two notifiers for each field: one whose deliveries succeed, and one whose server tells the secret back.
 fn notifiers(config: Config, servers: &[(Scripted, Scripted)]) -> Config {
@@ -113,9 +198,10 @@ impl Places {
     /// The first place that shows a secret, with what it shows.
     fn leak(&self) -> Option<String> {
         self.0.iter().find_map(|(place, bytes)| {
-            let shows = |form: &String| bytes.windows(form.len()).any(|window| window == form.as_bytes());
-            let leaks = |field: &Field| Some((field.key, forms(field.canary).into_iter().find(shows)?));
-            let (key, form) = FIELDS.iter().find_map(leaks)?;
+            let text = String::from_utf8_lossy(bytes);
+            let shows = |form: &String| text.contains(form.as_str());
+            let leaks = |(key, canary)| Some((key, forms(canary).into_iter().find(shows)?));
+            let (key, form) = canaries().into_iter().find_map(leaks)?;
             Some(format!("{place} shows the secret of {key} as {form}:\n{}", String::from_utf8_lossy(bytes)))
         })
     }
@@ -149,9 +235,9 @@ fn look_at_the_process(daemon: &Daemon, places: &mut Places) {
     let read = |what: &str| fs::read(format!("/proc/{}/{what}", daemon.pid())).unwrap();
     places.look("the list of processes", read("cmdline"));
     let environment = read("environ");
-    for field in FIELDS.iter().filter(|field| !field.in_environment) {
-        let found = environment.windows(field.canary.len()).any(|window| window == field.canary.as_bytes());
-        assert!(!found, "the environment has the secret of {}", field.key);
+    for (key, canary) in canaries().into_iter().filter(|(key, _)| !key.ends_with("_env")) {
+        let found = environment.windows(canary.len()).any(|window| window == canary.as_bytes());
+        assert!(!found, "the environment has the secret of {key}");
     }
 }
 
@@ -194,7 +280,8 @@ fn no_secret_is_shown_anywhere() {
         })
         .collect();
     let quick = Config::scaled().each("tolerance", "0s").each("settle", "1s");
-    let config = notifiers(FLEET.targets(quick, &[]), &servers);
+    let config = called(notifiers(FLEET.targets(quick, &[]), &servers));
+    let asked = refuse_and_tell_back(&here);
     let mut daemon = Daemon::prepare(&here, &config, Some(&first.certificates().authority.clone()));
     daemon.environment("RUST_LOG", "trace");
     for field in &FIELDS {
@@ -203,6 +290,15 @@ fn no_secret_is_shown_anywhere() {
         } else {
             let path = daemon.config_path().with_file_name(field.key);
             fs::write(&path, format!("{}\n", field.canary)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    for called in &CALLED {
+        if called.key.ends_with("_env") {
+            daemon.environment(ADDRESS_VARIABLE, called.secret());
+        } else {
+            let path = daemon.config_path().with_file_name(called.key);
+            fs::write(&path, format!("{}\n", called.secret())).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
@@ -218,6 +314,14 @@ fn no_secret_is_shown_anywhere() {
         });
     }
     let told_back = || daemon.error_log().into_iter().filter(|(_, message)| message.contains("535 5.7.8")).count();
+    wait_for("every webhook and the heartbeat", TRIED, || {
+        let log: String = daemon.error_log().into_iter().map(|(component, message)| component + &message).collect();
+        let told = CALLED.iter().filter(|called| log.contains(called.key.split("_url").next().unwrap_or_default()));
+        (told.count() == CALLED.len()
+            && log.matches("400").count() >= CALLED.len()
+            && asked.load(Ordering::Relaxed) >= CALLED.len())
+        .then_some(())
+    });
     wait_for("what the servers told back", TRIED, || (told_back() >= FIELDS.len()).then_some(()));
     for field in &FIELDS {
         for mistake in mistakes(field.canary) {
