@@ -104,6 +104,7 @@
 //! | `icmp` | yes | the ICMP engine, as a [`Probe`]: raw sockets or the unprivileged ping socket |
 //! | `runtime` | yes | the driver on tokio, the words of the mails, the text files, what this machine knows of itself |
 //! | `resolver` | no | lookups of names that honour how long an answer may be kept; without it the system looks them up |
+//! | `templates` | no | mails in the operators' own words: templates for subject, text and HTML |
 //! | `store` | no | the SQLite [`Journal`] and the ledger beside it |
 //! | `smtp` | no | [`Notifier`]s for mail servers and for `.eml` files |
 //! | `webhook` | no | a [`Notifier`] for webhooks: Slack, Telegram, Teams, ntfy, PagerDuty, JSON or a template |
@@ -164,6 +165,8 @@ pub use notify::Notifier;
 pub use probe::{Check, CheckId, Probe, Report};
 #[cfg(feature = "runtime")]
 pub use render::{Render, TimeZoneError, Words};
+#[cfg(feature = "templates")]
+pub use render::{TemplateError, TemplatePart, Templates};
 #[cfg(feature = "runtime")]
 pub use runtime::{
     AcknowledgeError, BuildError, Builder, DrillError, EndMaintenanceError, Ended, Handle, MaintainError, Netwatch,

@@ -5,11 +5,11 @@ use super::entry::Entry;
 
 /// How many bytes text and HTML may take together. In base64 (4/3, and line ends) and with its header the mail stays
 /// under 256 KiB.
-const CONTENT_BYTES: usize = 180 * 1024;
+pub(super) const CONTENT_BYTES: usize = 180 * 1024;
 /// Kept free for headings, sentences and the link, which are few and bounded themselves.
 const FRAME_BYTES: usize = 20 * 1024;
 /// How many characters of the page's address are written.
-const URL_CHARS: usize = 500;
+pub(super) const URL_CHARS: usize = 500;
 
 /// The words of a mail below its subject.
 pub(super) struct Body {

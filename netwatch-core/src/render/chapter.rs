@@ -43,6 +43,27 @@ pub(super) enum Section {
 }
 
 impl Section {
+    /// A stable name, for templates.
+    #[cfg(feature = "templates")]
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Section::Down => "down",
+            Section::Blind => "blind",
+            Section::Alert => "alert",
+            Section::Flapping => "flapping",
+            Section::Unseen => "unseen",
+            Section::Late => "late",
+            Section::Back => "back",
+            Section::Removed => "removed",
+            Section::Settled => "settled",
+            Section::Seen => "seen",
+            Section::Sighted => "sighted",
+            Section::Mended => "mended",
+            Section::Drill => "drill",
+            Section::Drilled => "drilled",
+        }
+    }
+
     /// Where this line belongs.
     fn of(line: &Line) -> Section {
         match (line.topic, line.kind) {

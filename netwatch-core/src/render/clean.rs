@@ -53,7 +53,7 @@ fn is_separator(character: char) -> bool {
     character.is_control() || character.is_whitespace()
 }
 
-fn is_invisible_control(character: char) -> bool {
+pub(super) fn is_invisible_control(character: char) -> bool {
     matches!(character,
         '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }

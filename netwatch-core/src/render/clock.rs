@@ -48,6 +48,18 @@ impl Clock {
         self.format(at, today, "%H:%M")
     }
 
+    /// `2026-11-22T03:12:05-03:00` (RFC 3339), in this zone.
+    #[cfg(feature = "templates")]
+    pub(super) fn rfc3339(&self, at: Wall) -> String {
+        self.zoned(at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    }
+
+    /// The same zone in the other language.
+    #[cfg(feature = "templates")]
+    pub(super) fn speaking(&self, locale: Locale) -> Clock {
+        Clock { zone: self.zone.clone(), locale }
+    }
+
     /// The zone as a reader knows it: `America/Asuncion (UTC-03:00)`, at that moment.
     pub(super) fn zone_name(&self, at: Wall) -> String {
         let offset = self.zoned(at).strftime("UTC%:z").to_string();

@@ -7,16 +7,16 @@ use super::lexicon::Lexicon;
 use crate::model::{Behind, Line, LineKind, Subject, Topic, Trouble, Wall};
 
 /// How many characters of a name, an address or a group are shown.
-const NAME_CHARS: usize = 100;
+pub(super) const NAME_CHARS: usize = 100;
 /// How many characters of a note are shown.
-const NOTE_CHARS: usize = 400;
+pub(super) const NOTE_CHARS: usize = 400;
 /// How many of the devices that netwatch cannot see are named.
 const MEMBERS: usize = 20;
 
 /// What a mail says of one device.
 pub(super) struct Entry {
-    name: String,
-    facts: Vec<(&'static str, String)>,
+    pub(super) name: String,
+    pub(super) facts: Vec<(&'static str, String)>,
 }
 
 impl Entry {

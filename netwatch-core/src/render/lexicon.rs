@@ -227,6 +227,12 @@ impl Lexicon {
         }
     }
 
+    /// The last line of a text that was too long for a mail.
+    #[cfg(feature = "templates")]
+    pub(super) fn cut_off(self) -> &'static str {
+        self.pick("[Lo que sigue no cabe en un correo.]", "[The rest does not fit in a mail.]")
+    }
+
     pub(super) fn pick(self, es: &'static str, en: &'static str) -> &'static str {
         match self.0 {
             Locale::Es => es,

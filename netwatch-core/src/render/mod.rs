@@ -5,10 +5,18 @@ mod chapter;
 mod clean;
 mod clock;
 mod entry;
+#[cfg(feature = "templates")]
+mod facts;
 mod lexicon;
 mod phrases;
 mod reasons;
+#[cfg(feature = "templates")]
+mod samples;
 mod subject;
+#[cfg(feature = "templates")]
+mod template;
+#[cfg(feature = "templates")]
+mod templates;
 mod troubles;
 mod words;
 
@@ -18,6 +26,10 @@ mod tests;
 use crate::model::{Content, Draft};
 
 pub use clock::TimeZoneError;
+#[cfg(feature = "templates")]
+pub use template::{TemplateError, TemplatePart};
+#[cfg(feature = "templates")]
+pub use templates::Templates;
 pub use words::Words;
 
 /// Puts a draft into words.
@@ -43,4 +55,16 @@ pub use words::Words;
 pub trait Render: Send + Sync {
     /// The words of this mail.
     fn render(&self, draft: &Draft) -> Content;
+
+    /// What somebody should put right about the words of the mails so far, without what was returned before: it is
+    /// asked after each mail, and told of as [`Event::Trouble`](crate::Event::Trouble). Nothing by default.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether it may take longer than a moment to find the words of a short draft, too. They are then found beside
+    /// the driver, as those of a long one are. `false` by default.
+    fn may_take_long(&self) -> bool {
+        false
+    }
 }

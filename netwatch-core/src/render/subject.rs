@@ -39,7 +39,14 @@ pub(super) fn subject(
             standing.map_or(lines.clone(), |standing| lines + &words.standing_too(standing, still_open))
         }
     };
+    bounded(&subject, chapters, words)
+}
+
+/// As one line, without the word of [`Status::Down`] unless the mail brings or rehearses an outage.
+pub(super) fn bounded(subject: &str, chapters: &[Chapter<'_>], words: Lexicon) -> String {
     let is_outage = chapters.first().is_some_and(|first| matches!(first.section, Section::Down | Section::Drill));
+    // One line first: the word may stand in two.
+    let subject = one_line(subject, usize::MAX);
     let subject = if is_outage { subject } else { subject.replace(Status::Down.word(words.0), "…") };
     one_line(&subject, SUBJECT_CHARS)
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 mod bounds;
 mod kinds;
+#[cfg(feature = "templates")]
+mod templates;
 
 use super::*;
 use crate::model::{Behind, Line, LineId, LineKind, Locale, MailId, Outage, OutageId, Subject, Wall};

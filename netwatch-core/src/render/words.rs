@@ -24,9 +24,9 @@ const HELD_NAMES: usize = 10;
 /// The words that netwatch comes with, in Spanish and English.
 #[derive(Debug, Clone)]
 pub struct Words {
-    words: Lexicon,
-    clock: Clock,
-    page_url: Option<Arc<str>>,
+    pub(super) words: Lexicon,
+    pub(super) clock: Clock,
+    pub(super) page_url: Option<Arc<str>>,
 }
 
 impl Words {

@@ -17,17 +17,19 @@ use crate::render::Render;
 const RENDER_HERE: usize = 100;
 /// A rendering beside the driver that takes longer than this is stuck.
 const RENDER_LIMIT: Duration = Duration::from_secs(30);
+/// What is said when the words are makeshift.
+const MAKESHIFT: &str = "the words of a mail could not be found (the renderer panicked); it leaves with bare facts";
 
 /// Something that was begun has ended.
 pub(super) enum Done {
-    /// The words of a mail. `broken` if the renderer failed and these are makeshift.
+    /// The words of a mail; makeshift ones if the renderer failed.
     Composed {
         /// Which mail.
         mail: MailId,
         /// Its words.
         content: Content,
-        /// Whether the renderer failed.
-        broken: bool,
+        /// What somebody should put right about them.
+        remarks: Vec<String>,
     },
     /// An attempt.
     Delivered {
@@ -74,7 +76,7 @@ impl Deliveries {
         if self.closed {
             return None;
         }
-        if draft.lines.len() <= RENDER_HERE {
+        if draft.lines.len() <= RENDER_HERE && !self.render.may_take_long() {
             return Some(words(&*self.render, &draft));
         }
         let render = self.render.clone();
@@ -159,10 +161,9 @@ async fn attempt(
 }
 
 fn words(render: &dyn Render, draft: &Draft) -> Done {
-    match catch_unwind(AssertUnwindSafe(|| render.render(draft))) {
-        Ok(content) => Done::Composed { mail: draft.id, content, broken: false },
-        Err(_panic) => Done::Composed { mail: draft.id, content: makeshift(draft), broken: true },
-    }
+    let found = catch_unwind(AssertUnwindSafe(|| (render.render(draft), render.remarks())));
+    let (content, remarks) = found.unwrap_or_else(|_panic| (makeshift(draft), vec![MAKESHIFT.to_owned()]));
+    Done::Composed { mail: draft.id, content, remarks }
 }
 
 /// The bare facts. A renderer that fails must not keep the mail from its readers.
@@ -264,13 +265,39 @@ mod tests {
     #[tokio::test]
     async fn a_renderer_that_fails_leaves_the_bare_facts() {
         let mut deliveries = deliveries(Arc::new(Never));
-        let Some(Done::Composed { content, broken: true, .. }) = deliveries.compose(draft(2)) else {
+        let Some(Done::Composed { content, remarks, .. }) = deliveries.compose(draft(2)) else {
             panic!("a short draft is composed at once")
         };
+        assert_eq!(remarks, [MAKESHIFT]);
         assert_eq!(content.subject, "opened: olt-0 (+1)");
         assert_eq!(content.text, "opened: olt-0\nopened: olt-1");
         assert!(deliveries.compose(draft(101)).is_none(), "a long one takes its time elsewhere");
-        assert!(matches!(deliveries.done().await, Done::Composed { broken: true, .. }));
+        assert!(matches!(deliveries.done().await, Done::Composed { remarks, .. } if remarks == [MAKESHIFT]));
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_rendered_beside_the_driver_and_its_remarks_are_kept() {
+        struct Slow;
+
+        impl Render for Slow {
+            fn render(&self, _draft: &Draft) -> Content {
+                Content::new("slow", "", "")
+            }
+
+            fn remarks(&self) -> Vec<String> {
+                vec!["the template is broken".to_owned()]
+            }
+
+            fn may_take_long(&self) -> bool {
+                true
+            }
+        }
+
+        let mut deliveries = deliveries(Arc::new(Never));
+        deliveries.replace(Vec::new(), Some(Arc::new(Slow)));
+        assert!(deliveries.compose(draft(1)).is_none());
+        let Done::Composed { content, remarks, .. } = deliveries.done().await else { panic!("nothing was delivered") };
+        assert_eq!((content.subject.as_str(), remarks), ("slow", vec!["the template is broken".to_owned()]));
     }
 
     #[tokio::test]

@@ -261,8 +261,8 @@ impl Driver {
                 Output::Transition(transition) => self.sinks.transition(transition),
                 Output::Event(event) => self.sinks.event(event),
                 Output::Compose(draft) => {
-                    if let Some(Done::Composed { mail, content, broken }) = self.deliveries.compose(draft) {
-                        self.composed(now, broken);
+                    if let Some(Done::Composed { mail, content, remarks }) = self.deliveries.compose(draft) {
+                        self.composed(now, remarks);
                         self.monitor.handle_composed(now, mail, content);
                     }
                 }
@@ -273,10 +273,9 @@ impl Driver {
         self.sinks.flush();
     }
 
-    fn composed(&mut self, now: Now, broken: bool) {
-        if broken {
-            let message = "the words of a mail could not be found (the renderer panicked); it leaves with bare facts";
-            self.sinks.event(Event::Trouble { at: now.wall, component: "render", message: message.into() });
+    fn composed(&mut self, now: Now, remarks: Vec<String>) {
+        for message in remarks {
+            self.sinks.event(Event::Trouble { at: now.wall, component: "render", message });
         }
     }
 
@@ -298,8 +297,8 @@ impl Driver {
     fn done(&mut self, done: Done) {
         let now = self.clock.now();
         match done {
-            Done::Composed { mail, content, broken } => {
-                self.composed(now, broken);
+            Done::Composed { mail, content, remarks } => {
+                self.composed(now, remarks);
                 self.monitor.handle_composed(now, mail, content);
             }
             Done::Delivered { mail, result, remark } => {
