@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use netwatch_core::{
     BuildError, DirLock, ExecConfigError, ExecNotifier, Family, FileNotifier, Handle, IcmpOptions, IcmpProbe,
-    InvalidAddress, LoadError, Locale, LockError, Mono, Netwatch, Notifier, OpenError, Plan, SmtpConfigError,
-    SmtpNotifier, SqliteJournal, SqliteLedger, SyslogConfigError, SyslogNotifier, TextFiles, TimeZoneError,
+    InvalidAddress, LoadError, Locale, LockError, Mono, Netwatch, Notifier, OpenError, Plan, Render, SmtpConfigError,
+    SmtpNotifier, SqliteJournal, SqliteLedger, SyslogConfigError, SyslogNotifier, Templates, TextFiles, TimeZoneError,
     WebhookConfigError, WebhookNotifier, Words,
 };
 use netwatch_http::Dashboard;
@@ -128,7 +128,7 @@ pub(crate) type Named = (Arc<str>, Arc<dyn Notifier>);
 /// What is watched and who is told, in which words: all of it can be another at a reload.
 pub(crate) struct Told {
     pub(crate) plan: Plan,
-    pub(crate) words: Arc<Words>,
+    pub(crate) words: Arc<dyn Render>,
     /// One for each notifier of the plan, in its order.
     pub(crate) notifiers: Vec<Named>,
 }
@@ -143,6 +143,7 @@ pub(crate) fn told(config: &mut Config, bound: SocketAddr, data_dir: &Path) -> R
     plan.targets = targets;
     plan.page_url = config.page_url(bound);
     let words = Words::new(plan.locale, config.time_zone.as_deref(), plan.page_url.clone())?;
+    let words = config.templates.iter().fold(Templates::new(words), |words, (part, source)| words.with(*part, source));
     let notifiers = notifiers(config, data_dir)?;
     Ok(Told { plan, words: Arc::new(words), notifiers })
 }

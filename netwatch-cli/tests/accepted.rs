@@ -458,3 +458,21 @@ fn the_examples_of_the_manual_for_webhooks_commands_and_log_servers_are_accepted
     assert_eq!((code, warned.as_str()), (Some(0), ""), "{said}");
     assert!(said.contains("8 notifiers"), "{said}");
 }
+
+#[test]
+fn the_templates_of_the_package_and_of_the_manual_are_accepted() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manual = std::fs::read_to_string(here.join("../docs/OPERATIONS.md")).unwrap();
+    let section = manual.split("### Mails in your own words").nth(1).unwrap().split("\n## ").next().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    write(&own, "mail.txt", &blocks(section, "text").remove(0));
+    let of_the_manual = blocks(section, "toml").concat().replace("/etc/netwatch/templates", own.to_str().unwrap());
+    let of_the_package = format!("templates = {:?}\n", here.join("packaging/templates"));
+    for templates in [of_the_manual, of_the_package] {
+        let text = format!("{templates}[[target]]\nname = \"a\"\naddress = \"192.0.2.1\"\n");
+        let (code, said, warned) = check(&write(dir.path(), "netwatch.toml", &text), &[]);
+        assert_eq!((code, warned.as_str()), (Some(0), ""), "{said}");
+    }
+}

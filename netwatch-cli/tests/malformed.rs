@@ -82,6 +82,44 @@ fn a_template_or_a_program_that_is_broken_is_refused_by_check_and_does_not_keep_
     assert_eq!(started.status.code(), Some(1), "the configuration is not what is wrong: {said}");
 }
 
+#[test]
+fn a_template_of_the_mails_that_is_broken_is_shown_where_and_does_not_keep_netwatch_from_watching() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        "templates = \"words\"\n[[target]]\nname = \"a\"\naddress = \"127.0.0.1\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(dir.path().join("netwatch.toml"), config).unwrap();
+    let checked = || {
+        let output = netwatch(&["check", "--config", "netwatch.toml"], dir.path());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = checked();
+    assert!(code == Some(2) && said.contains("cannot read the directory words"), "{said}");
+    std::fs::create_dir(dir.path().join("words")).unwrap();
+    let (code, said) = checked();
+    assert!(code == Some(2) && said.contains("there is no template in words"), "{said}");
+    let write = |name: &str, text: &[u8]| std::fs::write(dir.path().join("words").join(name), text).unwrap();
+    write("subject.txt", b"[NOC] {{ builtin.subject }}\n");
+    let (code, said) = checked();
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    write("mail.txt", b"guardia: 021 555\n\n{% if standing %}{{ standing.opened }}{% endif %}\n");
+    write("mail.html", b"<p>\n{{ sujet }\n");
+    let (code, said) = checked();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("error: the template for the text of mails is broken: undefined"), "{said}");
+    assert!(said.contains("words/mail.txt:3:1") && said.contains("standing.opened"), "{said}");
+    assert!(said.contains("error: the template for the html of mails is broken: syntax error"), "{said}");
+    assert!(said.contains("words/mail.html:2:1"), "{said}");
+    write("mail.html", b"espa\xf1ol\n");
+    let (_, said) = checked();
+    assert!(said.contains("words/mail.html cannot be used: it is not UTF-8"), "{said}");
+    // A data directory that cannot be ends it after the configuration was taken.
+    let started = netwatch(&["run", "--config", "netwatch.toml", "--data-dir", "/proc/netwatch"], dir.path());
+    let said = String::from_utf8(started.stderr).unwrap();
+    assert!(said.contains("warning: the template for the text of mails is broken"), "{said}");
+    assert!(said.contains("the built-in words are used instead"), "{said}");
+    assert_eq!(started.status.code(), Some(1), "the configuration is not what is wrong: {said}");
+}
+
 /// What `check` says to this configuration, which stands beside this `devices.csv`, and its exit status.
 fn check(toml: &[u8], csv: &[u8]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();

@@ -49,6 +49,7 @@ pub(crate) fn config(machine: &ThisMachine) -> Config {
         path: None,
         data_dir: None,
         time_zone: None,
+        templates: Vec::new(),
         carriers,
         listen,
         heartbeat: None,

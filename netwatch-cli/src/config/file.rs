@@ -16,10 +16,11 @@ use super::problem::{At, Place, Problems};
 use super::section::{Section, Value};
 use super::settings::{self, RawSettings};
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "locale",
     "time_zone",
     "data_dir",
+    "templates",
     "defaults",
     "group",
     "target",
@@ -44,6 +45,7 @@ pub(crate) struct RawConfig {
     pub(crate) locale: Option<At<Locale>>,
     pub(crate) time_zone: Option<At<String>>,
     pub(crate) data_dir: Option<At<PathBuf>>,
+    pub(crate) templates: Option<At<PathBuf>>,
     pub(crate) defaults: RawSettings,
     pub(crate) groups: Vec<RawGroup>,
     pub(crate) targets: Vec<RawTarget>,
@@ -172,6 +174,7 @@ fn read_top(mut top: Section, problems: &mut Problems) -> RawConfig {
         locale: top.choice("locale", &locale, problems),
         time_zone: top.words("time_zone", problems),
         data_dir: top.words("data_dir", problems).map(|dir| dir.map(PathBuf::from)),
+        templates: top.words("templates", problems).map(|dir| dir.map(PathBuf::from)),
         ..RawConfig::default()
     };
     if let Some(mut defaults) = top.table("defaults", "`[defaults]`", problems) {

@@ -25,6 +25,7 @@ mod settings;
 mod source;
 mod syslog;
 mod targets;
+mod templates;
 mod text;
 mod webhook;
 mod witness;
@@ -33,7 +34,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use netwatch_core::{ExecConfig, Host, Plan, SmtpConfig, SyslogConfig, WebhookConfig};
+use netwatch_core::{ExecConfig, Host, Plan, SmtpConfig, SyslogConfig, TemplatePart, WebhookConfig};
 
 pub(crate) use address::understand as understand_address;
 use calendar::Calendars;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: Option<PathBuf>,
     /// The zone of the times that people read, by its IANA name; `None` for the system's.
     pub(crate) time_zone: Option<String>,
+    /// The templates that make parts of the mails, as they were read; of the others the built-in words are used.
+    pub(crate) templates: Vec<(TemplatePart, String)>,
     /// How each notifier of the plan reaches people, in the plan's order.
     pub(crate) carriers: Vec<Carrier>,
     /// Where the page is to be served; with port 0 the system chooses one.
@@ -206,7 +209,7 @@ mod tests {
                 "\"[0-9]{1,25}(ns|ms|s|m|h|d|y|%)\"", "\"[a-f0-9:.%/]{0,40}\"", "\"(mon,|sun |[0-9]{2}:[0-9]{2}|-){0,5}\"", "\\[\"a\"\\]", "\\[\\[1, \"a\"\\]\\]",
             ],
         ) {
-            let top = ["locale", "time_zone", "data_dir"].map(|key| format!("{key} = {value}\n")).concat();
+            let top = ["locale", "time_zone", "data_dir", "templates"].map(|key| format!("{key} = {value}\n")).concat();
             let keys = |keys: &[&str]| keys.iter().map(|key| format!("{key} = {value}\n")).collect::<String>();
             let smtp = ["server", "port", "security", "username", "password", "password_env", "password_file", "from", "to"];
             let others = |kind: &str, own: &[&str]| format!("[[notifier]]\nname = \"{kind}\"\nkind = \"{kind}\"\n{}", keys(own));

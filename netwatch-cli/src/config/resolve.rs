@@ -17,7 +17,7 @@ use super::problem::{At, Place, Problems};
 use super::settings::judge;
 use super::targets::{Groups, KnownGroup, Taken, Targets};
 use super::text::{self, TextError};
-use super::{Carrier, Config, Purpose, carrier, doubts, escalation, import, locate, parents, witness};
+use super::{Carrier, Config, Purpose, carrier, doubts, escalation, import, locate, parents, templates, witness};
 
 /// Where the page is served unless the configuration says otherwise.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -51,12 +51,14 @@ pub(crate) fn resolve(raw: &RawConfig, around: &Surroundings<'_>, problems: &mut
     let mut calendars = Calendars::new(zone(time_zone.as_deref()));
     let carriers = resolve_together(raw, taken, around, &mut plan, &mut calendars, problems);
     let listen = resolve_listen(raw.listen.as_ref(), problems);
+    let templates = templates::read(raw.templates.as_ref(), time_zone.as_deref(), around, problems);
     Config {
         plan,
         calendars,
         path: None,
         data_dir: raw.data_dir.as_ref().map(|dir| around.base.join(&dir.value)),
         time_zone,
+        templates,
         carriers,
         listen,
         heartbeat: raw.heartbeat.resolve(around, problems),

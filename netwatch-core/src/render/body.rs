@@ -11,6 +11,10 @@ const FRAME_BYTES: usize = 20 * 1024;
 /// How many characters of the page's address are written.
 pub(super) const URL_CHARS: usize = 500;
 
+/// Lets a program that shows mails on a dark ground do so with its own colours of text and links; all others of ours
+/// can be read on either ground.
+const DARK: &str = "<meta name=\"color-scheme\" content=\"light dark\">";
+
 /// The words of a mail below its subject.
 pub(super) struct Body {
     text: String,
@@ -22,7 +26,7 @@ impl Body {
     /// Nothing yet, below this title.
     pub(super) fn new(title: &str) -> Body {
         let html = format!(
-            "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>{}</title></head>\n<body style=\"font-family:sans-serif\">\n",
+            "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">{DARK}<title>{}</title></head>\n<body style=\"font:15px/1.4 sans-serif;max-width:640px;margin:0;padding:12px\">\n",
             html(title)
         );
         Body { text: String::new(), html, room: CONTENT_BYTES.saturating_sub(FRAME_BYTES) }
@@ -30,12 +34,18 @@ impl Body {
 
     pub(super) fn heading(&mut self, text: &str) {
         self.text.push_str(&format!("{text}\n\n"));
-        self.html.push_str(&format!("<h2>{}</h2>\n", html(text)));
+        self.html.push_str(&format!("<h2 style=\"font-size:17px;margin:24px 0 10px\">{}</h2>\n", html(text)));
     }
 
     pub(super) fn paragraph(&mut self, text: &str) {
         self.text.push_str(&format!("{text}\n\n"));
         self.html.push_str(&format!("<p>{}</p>\n", html(text)));
+    }
+
+    /// The last line, which matters least.
+    pub(super) fn footer(&mut self, text: &str) {
+        self.text.push_str(&format!("{text}\n\n"));
+        self.html.push_str(&format!("<p style=\"font-size:13px;color:#777\">{}</p>\n", html(text)));
     }
 
     pub(super) fn link(&mut self, text: &str, url: &str) {
@@ -50,9 +60,9 @@ impl Body {
         self.html.push_str(&format!("<p>{}: {shown}</p>\n", html(text)));
     }
 
-    /// Adds the entry if there is room; whether there was.
-    pub(super) fn entry(&mut self, entry: &Entry) -> bool {
-        self.add(&entry.text(), &entry.html())
+    /// Adds the entry, marked with this colour, if there is room; whether there was.
+    pub(super) fn entry(&mut self, entry: &Entry, colour: &str) -> bool {
+        self.add(&entry.text(), &entry.html(colour))
     }
 
     /// Adds as many of these short lines as there is room for. Returns how many.

@@ -64,6 +64,16 @@ impl Section {
         }
     }
 
+    /// What its devices are marked with: red needs a person, amber may, green does not; grey is neither.
+    pub(super) fn colour(self) -> &'static str {
+        match self {
+            Section::Down | Section::Blind | Section::Alert => "#d32f2f",
+            Section::Flapping | Section::Unseen | Section::Late => "#e08a00",
+            Section::Back | Section::Settled | Section::Seen | Section::Sighted | Section::Mended => "#2e9e4f",
+            Section::Removed | Section::Drill | Section::Drilled => "#888888",
+        }
+    }
+
     /// Where this line belongs.
     fn of(line: &Line) -> Section {
         match (line.topic, line.kind) {

@@ -12,6 +12,8 @@ pub(super) const NAME_CHARS: usize = 100;
 pub(super) const NOTE_CHARS: usize = 400;
 /// How many of the devices that netwatch cannot see are named.
 const MEMBERS: usize = 20;
+/// Lets a name that is wider than a phone end there and go on in the next line.
+const BREAKS: &str = "overflow-wrap:anywhere";
 
 /// What a mail says of one device.
 pub(super) struct Entry {
@@ -85,11 +87,18 @@ impl Entry {
         text
     }
 
-    /// As a small table that fits a phone.
-    pub(super) fn html(&self) -> String {
-        let mut page = format!("<p><b>{}</b></p>\n<table>\n", html(&self.name));
+    /// As a small table that fits a phone, with a bar of this colour beside it. The words tell all that the colour does.
+    pub(super) fn html(&self, colour: &str) -> String {
+        let mut page = format!(
+            "<table cellpadding=\"2\" style=\"border-left:4px solid {colour};margin:0 0 16px;padding-left:8px\"><col width=\"150\">\n<tr><td colspan=\"2\" style=\"{BREAKS}\"><b>{}</b></td></tr>\n",
+            html(&self.name)
+        );
         for (label, value) in &self.facts {
-            page.push_str(&format!("<tr><td>{}:</td><td>{}</td></tr>\n", html(label), html(value)));
+            page.push_str(&format!(
+                "<tr valign=\"top\"><td>{}:</td><td style=\"{BREAKS}\">{}</td></tr>\n",
+                html(label),
+                html(value)
+            ));
         }
         page.push_str("</table>\n");
         page

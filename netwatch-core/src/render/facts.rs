@@ -153,7 +153,10 @@ impl Teller<'_> {
 
     fn held(&self, held: &Held) -> Value {
         let mut facts = Map::new();
-        facts.insert("name".to_owned(), if held.target.is_empty() { "netwatch".into() } else { name(&held.target).into() });
+        facts.insert(
+            "name".to_owned(),
+            if held.target.is_empty() { "netwatch".into() } else { name(&held.target).into() },
+        );
         facts.insert("hold".to_owned(), held.hold.code().into());
         facts.insert("reason".to_owned(), self.words.words.hold(held.hold).into());
         self.put_time(&mut facts, "since", Some(held.since));

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
 
@@ -11,6 +12,8 @@ use super::clean::{is_invisible_control, one_line};
 
 /// How many steps a template may take: several times what one takes that says everything of every device.
 const FUEL: u64 = 500_000;
+/// How deep its macros may call each other; each level takes some of the thread's stack.
+const RECURSION: usize = 100;
 /// What a template may write before it is stopped: more than any mail holds, since control characters are taken out yet.
 const MOST_BYTES: usize = 256 * 1024;
 /// How many characters of what is wrong are told.
@@ -79,14 +82,16 @@ impl Template {
             if name == TemplatePart::Html.code() { AutoEscape::Html } else { AutoEscape::None }
         });
         // What is not known is written as nothing; what does not exist is an error all the same.
-        environment.set_formatter(|out, state, value| {
-            if value.is_none() { Ok(()) } else { escape_formatter(out, state, value) }
-        });
+        environment.set_formatter(
+            |out, state, value| {
+                if value.is_none() { Ok(()) } else { escape_formatter(out, state, value) }
+            },
+        );
         environment.set_fuel(Some(FUEL));
         // A block on a line of its own leaves no empty line in a mail.
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_keep_trailing_newline(true);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.map_err(|error| explain(part, &error))?);
+        environment.set_recursion_limit(RECURSION);
         let added = environment.add_template_owned(part.code(), source.to_owned());
         added.map_err(|error| explain(part, &error))?;
         Ok(Template { part, environment })

@@ -86,7 +86,7 @@ impl Words {
             .lines
             .iter()
             .take(room)
-            .take_while(|line| body.entry(&Entry::new(line, at, self.words, &self.clock)))
+            .take_while(|line| body.entry(&Entry::new(line, at, self.words, &self.clock), chapter.section.colour()))
             .count();
         let left = chapter.total.without(Total::of(chapter.lines.iter().take(described).copied()));
         if described == chapter.count {
@@ -166,7 +166,7 @@ impl Render for Words {
         if let Some(url) = &self.page_url {
             body.link(self.words.page(), url);
         }
-        body.paragraph(&self.words.footer(&self.clock.zone_name(draft.at)));
+        body.footer(&self.words.footer(&self.clock.zone_name(draft.at)));
         let (text, html) = body.finish();
         Content::new(subject, text, html)
     }

@@ -120,7 +120,8 @@ fn what_is_wrong_is_told_once_in_ten_minutes_for_each_part() {
 
 #[test]
 fn a_subject_is_one_line_and_keeps_the_down_word_for_outages() {
-    let templates = templates(&[(TemplatePart::Subject, "NO\nRESPONDE\r\nBcc: x@example.net\u{2028}{{ lines_total }}\n")]);
+    let templates =
+        templates(&[(TemplatePart::Subject, "NO\nRESPONDE\r\nBcc: x@example.net\u{2028}{{ lines_total }}\n")]);
     assert_eq!(templates.render(&one()).subject, "NO RESPONDE Bcc: x@example.net 1");
     let back = draft(vec![line(LineKind::Closed, "a", 500, 400)]);
     assert_eq!(templates.render(&back).subject, "… Bcc: x@example.net 1");
