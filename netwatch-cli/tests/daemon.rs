@@ -219,6 +219,47 @@ fn a_drill_goes_the_way_of_a_real_outage_and_ends_by_itself() {
 }
 
 #[test]
+fn mails_are_in_the_operators_words_and_in_the_built_in_ones_where_those_are_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = |name: &str, text: &str| {
+        std::fs::create_dir_all(dir.path().join("words")).unwrap();
+        std::fs::write(dir.path().join("words").join(name), text).unwrap();
+    };
+    let configure = |more: &str| {
+        let quick = CONFIG.replace("timeout", "tolerance = \"0s\"\ntimeout");
+        let notifier = "[[notifier]]\nname = \"noc\"\nkind = \"file\"\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n";
+        let text = format!("templates = \"words\"\n{quick}{more}{notifier}");
+        std::fs::write(dir.path().join("netwatch.toml"), text).unwrap();
+    };
+    words("subject.txt", "[NOC] {{ builtin.subject }}\n");
+    words("mail.txt", "{{ sujet }}");
+    configure("");
+    let mute = ["sh -c 'echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all; exec \"$@\"' sh"];
+    let daemon = Daemon(netwatch(dir.path(), &mute, "run --data-dir data").spawn().unwrap());
+    let mail = dir.path().join("data/mail");
+    until("the first is told", || !subjects(&mail).is_empty());
+    assert_eq!(subjects(&mail), ["[NOC] NO RESPONDE: this"]);
+    let errors = || {
+        let all = std::fs::read_to_string(dir.path().join("data/error_log.txt")).unwrap_or_default();
+        all.lines().filter(|line| line.contains("\trender\t")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("the broken one is told of", || !errors().is_empty());
+    assert!(errors()[0].contains("the template for the text of a mail failed") && errors()[0].contains("line 1"));
+
+    words("subject.txt", "[OTRO] {{ builtin.subject }}\n");
+    words("mail.txt", "021 555 0100\n");
+    configure("[[target]]\nname = \"third\"\naddress = \"127.0.0.3\"\n");
+    daemon.signal("HUP");
+    until("the other is told", || subjects(&mail).len() == 2);
+    assert_eq!(subjects(&mail)[1], "[OTRO] NO RESPONDE: third");
+    daemon.signal("TERM");
+    let (said, code, _) = daemon.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: the template for the text of mails is broken"), "{said}");
+    assert_eq!(errors().len(), 1, "what was mended is not told of again: {:?}", errors());
+}
+
+#[test]
 fn each_notifier_can_be_tried_without_a_daemon() {
     let dir = tempfile::tempdir().unwrap();
     let refused = "[[notifier]]\nname = \"jefe\"\nkind = \"smtp\"\nserver = \"127.0.0.1\"\nport = 9\nsecurity = \"none\"\nfrom = \"n@example.net\"\nto = [\"j@example.net\"]\n";

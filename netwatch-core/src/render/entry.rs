@@ -90,7 +90,7 @@ impl Entry {
     /// As a small table that fits a phone, with a bar of this colour beside it. The words tell all that the colour does.
     pub(super) fn html(&self, colour: &str) -> String {
         let mut page = format!(
-            "<table cellpadding=\"2\" style=\"border-left:4px solid {colour};margin:0 0 16px;padding-left:8px\"><col width=\"150\">\n<tr><td colspan=\"2\" style=\"{BREAKS}\"><b>{}</b></td></tr>\n",
+            "<table cellpadding=\"2\" style=\"border-left:4px solid {colour};margin:0 0 16px;padding-left:8px\"><col width=\"170\">\n<tr><td colspan=\"2\" style=\"{BREAKS}\"><b>{}</b></td></tr>\n",
             html(&self.name)
         );
         for (label, value) in &self.facts {
