@@ -1,4 +1,4 @@
-//! A disk that fails, under SQLite: what it does, when, and what is left on it. [`vfs`] puts it there.
+//! A disk that fails, under SQLite: what it does, when, and what is left on it. `vfs` puts it there.
 //!
 //! It becomes the disk of every database of the process that calls [`Disk::take`], so netwatch's store runs on it
 //! unchanged. It can
