@@ -124,5 +124,5 @@ fn an_overflowing_receive_buffer_is_no_loss() {
     let dead = ["d01", "d03"];
     watch.wait_normal(&dead, NORMAL_AGAIN);
     judge(&watch, &dead, begin, &["receive_overflow"]);
-    stage.daemon.assert_told_only(&dead, SOON);
+    stage.daemon.assert_told_with(&dead, &["netwatch: pierde respuestas al recibirlas"], SOON);
 }

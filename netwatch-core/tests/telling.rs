@@ -410,6 +410,21 @@ fn while_netwatch_is_cut_off_no_device_is_down_and_what_died_meanwhile_is_found(
 }
 
 #[test]
+fn when_netwatch_sees_again_mail_does_not_wait_for_its_next_attempt() {
+    let mut plan = plan(&["a", "b"], |_| {});
+    plan.witnesses.push(Host::Ip { ip: [192, 0, 2, 254].into(), zone: None });
+    let mut field = field(plan);
+    field.cut_off.push(HOUR..HOUR + 31 * MINUTE);
+    field.run_until(HOUR);
+    field.server_works = false;
+    field.run_until(HOUR + 31 * MINUTE);
+    field.server_works = true;
+    // By then attempts are five minutes apart; checks of the witnesses are two seconds.
+    field.run_until(HOUR + 31 * MINUTE + 30);
+    assert_eq!(said(&field, "noc").len(), 1, "{:?}", mails_of(&field, "noc"));
+}
+
+#[test]
 fn a_short_blindness_is_not_told_and_a_device_that_is_down_stays_so() {
     let mut field = field(with_witness(&["a", "b"]));
     field.silence("a", 600..3000);

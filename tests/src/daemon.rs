@@ -1,5 +1,6 @@
 //! The program under test as a process: started in a namespace, looked at from outside, ended by signals.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -292,10 +293,17 @@ impl Daemon {
 
     /// These, and no others, are told of within `limit`, each in a mail of its own.
     pub fn assert_told_only(&self, dead: &[&str], limit: Duration) {
-        let subjects = || self.mail_log().into_iter().map(|mail| mail.subject).collect::<Vec<_>>();
-        let expected = |name: &&str| subjects().contains(&format!("NO RESPONDE: {name}"));
-        wait_for(&format!("mails of {dead:?}"), limit, || dead.iter().all(expected).then_some(()));
-        assert_eq!(subjects().len(), dead.len(), "nobody is told of anything but {dead:?}: {:?}", subjects());
+        self.assert_told_with(dead, &[], limit);
+    }
+
+    /// The same beside these self-alerts, by subject.
+    pub fn assert_told_with(&self, dead: &[&str], alerts: &[&str], limit: Duration) {
+        let subjects = || self.mail_log().into_iter().map(|mail| mail.subject).collect::<BTreeSet<_>>();
+        let of_devices = dead.iter().map(|name| format!("NO RESPONDE: {name}"));
+        let expected: BTreeSet<String> = of_devices.chain(alerts.iter().map(|alert| (*alert).to_owned())).collect();
+        wait_for(&format!("mails of {expected:?}"), limit, || subjects().is_superset(&expected).then_some(()));
+        assert_eq!(subjects(), expected, "nobody is told of anything else");
+        assert_eq!(self.mail_log().len(), expected.len(), "each once: {:?}", self.mail_log());
     }
 
     /// `error_log.txt` as (component, message).

@@ -1,4 +1,4 @@
-//! A disk that fails, under SQLite: what it does, when, and what is left on it. [`vfs`] puts it there.
+//! A disk that fails, under SQLite: what it does, when, and what is left on it. `vfs` puts it there.
 //!
 //! It becomes the disk of every database of the process that calls [`Disk::take`], so netwatch's store runs on it
 //! unchanged. It can
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_was_synced_stays_and_of_the_rest_each_sector_may() {
-        let mut image = Image::default();
+        let mut image = Image { exists: true, ..Image::default() };
         image.write(0, &[1; 4 * SECTOR]);
         image.sync();
         image.write(SECTOR, &[2; 3 * SECTOR]);
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_failed_sync_forgets_and_the_next_one_does_not_bring_it_back() {
-        let mut image = Image::default();
+        let mut image = Image { exists: true, ..Image::default() };
         image.write(0, &[1; 64 * SECTOR]);
         image.sync();
         image.write(0, &[2; 64 * SECTOR]);
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_shorter_length_may_not_have_arrived() {
-        let mut image = Image::default();
+        let mut image = Image { exists: true, ..Image::default() };
         image.write(0, &[1; 2 * SECTOR]);
         image.sync();
         image.truncate(0);

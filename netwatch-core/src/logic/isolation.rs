@@ -187,6 +187,9 @@ impl Monitor {
         if let (Some(false), Some(incident)) = (concluded, incident) {
             self.close_incident(now, incident);
         }
+        if concluded == Some(false) {
+            self.tellers.iter_mut().for_each(|teller| teller.outbox.hasten(now));
+        }
         self.release_held(now);
     }
 

@@ -5,7 +5,8 @@
 //! 3.6.4), because a server may take a mail whose answer never arrives (RFC 1047). It is committed before the attempt
 //! begins, so that a crash in the middle finds it again.
 //!
-//! Attempts follow each other after 30 s, doubling to 5 min, with jitter, without end; later if the far side asks for it.
+//! Attempts follow each other after 30 s, doubling to 5 min, with jitter, without end; later if the far side asks for it, and
+//! at once when netwatch was cut off and is not any more.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -28,6 +29,8 @@ pub(super) struct Outbox {
     mails: Vec<Mail>,
     /// No attempt begins before this.
     not_before: Mono,
+    /// The far side said when it wants to be asked again.
+    is_put_off: bool,
     failures: u32,
     pub(super) failing_since: Option<Wall>,
     pub(super) error: Option<String>,
@@ -178,6 +181,7 @@ impl Outbox {
 
     /// The path works.
     pub(super) fn succeeded(&mut self, now: Now) {
+        self.is_put_off = false;
         self.failures = 0;
         self.not_before = now.mono;
         self.failing_since = None;
@@ -185,6 +189,19 @@ impl Outbox {
         for mail in &mut self.mails {
             if matches!(mail.stage, MailStage::Waiting(_)) {
                 mail.stage = MailStage::Waiting(now.mono);
+            }
+        }
+    }
+
+    /// What kept the path from working may be gone: it is tried at once, unless the far side wanted to be left alone.
+    pub(super) fn hasten(&mut self, now: Now) {
+        if self.is_put_off {
+            return;
+        }
+        self.not_before = self.not_before.min(now.mono);
+        for mail in &mut self.mails {
+            if let MailStage::Waiting(at) = &mut mail.stage {
+                *at = (*at).min(now.mono);
             }
         }
     }
@@ -203,6 +220,7 @@ impl Outbox {
         error: String,
         retry_after: Option<Duration>,
     ) -> Mono {
+        self.is_put_off = retry_after.is_some();
         let retry = now.mono.plus(put_off(backoff(policy, seed, self.failures, now), retry_after));
         self.failures = self.failures.saturating_add(1);
         self.failing_since = self.failing_since.or(Some(now.wall));

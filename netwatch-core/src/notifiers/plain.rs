@@ -36,7 +36,7 @@ pub(super) fn line(text: &str, most: usize) -> String {
     line
 }
 
-/// The lines of a longer text, each as [`line`] leaves it but for the spaces it begins with.
+/// The lines of a longer text, each as [`line()`] leaves it but for the spaces it begins with.
 #[cfg(any(feature = "exec", feature = "webhook"))]
 pub(super) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
     /// No renderer writes longer lines; whatever does would push everything else out.

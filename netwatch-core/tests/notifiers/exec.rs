@@ -150,9 +150,9 @@ async fn a_program_that_cannot_be_started_was_told_nothing() {
 }
 
 /// A command that hangs with children and grandchildren; each of them holds the pipe open for writing.
-const BROOD: &str = "exec 9>\"$1/pipe\"; echo $$ >\"$1/pid\"; trap '' TERM HUP INT; \
+const BROOD: &str = "exec 9>\"$1/pipe\"; trap '' TERM HUP INT; \
     sh -c 'trap \"\" TERM HUP INT; sleep 1000 & sleep 1000 & wait' & \
-    setsid -w true; echo told; (sleep 1000; sleep 1000) & wait; sleep 1000";
+    (sleep 1000; sleep 1000) & echo told; echo $$ >\"$1/pid\"; wait; sleep 1000";
 
 /// The pipe that tells when the last of them is gone: at its end.
 fn pipe(script: &Script) -> PathBuf {
@@ -163,8 +163,10 @@ fn pipe(script: &Script) -> PathBuf {
 
 /// Waits until nobody holds the pipe open, and the command's number is free again: no zombie is left.
 async fn all_gone(script: &Script, mut pipe: File) {
-    let rest = tokio::task::spawn_blocking(move || pipe.read_to_end(&mut Vec::new()));
-    tokio::time::timeout(PATIENCE, rest).await.expect("all of them are gone").unwrap().unwrap();
+    // A thread that nobody joins: where it waits for ever, the test fails all the same.
+    let (end, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || end.send(pipe.read_to_end(&mut Vec::new())));
+    tokio::time::timeout(PATIENCE, ended).await.expect("all of them are gone").unwrap().unwrap();
     let pid = script.written("pid").trim().to_owned();
     let begun = Instant::now();
     while Path::new("/proc").join(&pid).exists() {

@@ -204,3 +204,31 @@ async fn settled(tcp: &TcpStream) -> Result<(), Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_had_closed_before_our_messages_came_is_told_from_one_that_read_them() {
+        for reads in [true, false] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            if reads {
+                client.write_all(b"3 abc").await.unwrap();
+                client.shutdown().await.unwrap();
+                server.read_to_end(&mut Vec::new()).await.unwrap();
+                drop(server);
+            } else {
+                // It has closed; what comes then is answered with a reset, behind the end that it had sent.
+                drop(server);
+                client.readable().await.unwrap();
+                client.write_all(b"3 abc").await.unwrap();
+                client.shutdown().await.unwrap();
+            }
+            assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0, "both look like an orderly end");
+            assert_eq!(settled(&client).await.is_ok(), reads);
+        }
+    }
+}
