@@ -188,6 +188,18 @@ fn a_summary_names_a_hundred_that_are_slow_and_counts_all_that_the_notifier_is_f
     assert_eq!(lists(Scope::targets(["cpe-000", "cpe-001", "cpe-149"])), ["2 of 2"]);
 }
 
+#[test]
+fn a_summary_that_cannot_be_delivered_is_tried_less_and_less_often_and_arrives() {
+    let mut field = field(plan(&["a"], |noc| noc.summaries = [wall(7 * HOUR as i64)].into()));
+    field.server_works = false;
+    field.run_until(8 * HOUR);
+    let attempts = field.events.iter().filter(|(_, event)| matches!(event, Event::Delivery(_))).count();
+    assert!((10..=17).contains(&attempts), "{attempts}: 30 s, doubling to 5 min, within an hour");
+    field.server_works = true;
+    field.run_until(9 * HOUR);
+    assert_eq!(said(&field, "noc"), ["summary  of 0 warn 0"]);
+}
+
 fn escalating() -> Plan {
     let plan = plan(&["a", "b"], |noc| {
         noc.escalate_to = Some("jefe".into());

@@ -1,7 +1,8 @@
 //! When a line may leave: group wait, group interval, budget and hours must all allow it.
 //!
 //! What is critical passes all but the group wait. What came by escalation is outside the budget, and so are blindness,
-//! self-alerts, drills and flapping; of blindness and of each self-alert there is at most one mail in 10 min. A reminder and a summary wait for group interval and hours.
+//! self-alerts, drills and flapping; of blindness and of each self-alert there is at most one mail in 10 min. A reminder and a
+//! summary wait for group interval and hours.
 
 use std::time::Duration;
 

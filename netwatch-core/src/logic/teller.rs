@@ -60,6 +60,11 @@ impl Teller {
         draft
     }
 
+    /// Whether it has anything to try its path with.
+    pub(super) fn has_something_to_tell(&self) -> bool {
+        self.desk.waiting() > 0 || self.desk.standing.is_some() || !self.outbox.is_empty()
+    }
+
     /// When time alone lets a mail leave or be tried again.
     pub(super) fn timeout(&self) -> Option<Mono> {
         self.outbox.timeout(self.desk.release().map(|(release, _)| release))

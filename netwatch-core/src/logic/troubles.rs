@@ -156,7 +156,7 @@ impl Monitor {
                     }
                 }
                 // Nothing is known of it before the first attempt of a run.
-                (None, Some(path)) if path.seen.is_some() || teller.outbox.is_empty() && teller.desk.waiting() == 0 => {
+                (None, Some(path)) if path.seen.is_some() || !teller.has_something_to_tell() => {
                     over.push(path.incident);
                     paths.remove(name);
                 }
@@ -191,7 +191,7 @@ impl Monitor {
             };
             let name = teller.desk.policy.name.clone();
             let withdrawn = teller.desk.withdraw(now, Topic::Trouble(Trouble::MailPath));
-            if teller.desk.waiting() == 0 && teller.outbox.is_empty() {
+            if !teller.has_something_to_tell() {
                 teller.outbox.forget_failure();
             }
             for line in withdrawn {
