@@ -73,7 +73,7 @@ const UNSAFE: [(&str, &str); 2] = [
 /// Where packages may come from.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-const BASE: [&str; 6] = ["model", "logic", "probe", "notify", "sink", "journal"];
+const BASE: [&str; 7] = ["model", "logic", "probe", "notify", "sink", "journal", "plain"];
 const TRAITS: [&str; 4] = ["probe", "notify", "sink", "journal"];
 
 /// What a finding says and where.
@@ -127,7 +127,7 @@ impl Root {
 fn may_import(layer: &str) -> Option<Vec<&'static str>> {
     match layer {
         "lib" | "testing" => None,
-        "model" => Some(vec![]),
+        "model" | "plain" => Some(vec![]),
         "logic" | "probe" | "notify" | "sink" | "journal" => Some(vec!["model"]),
         "icmp" => Some(["model"].into_iter().chain(TRAITS).collect()),
         "runtime" => Some(BASE.into_iter().chain(["host", "render", "sinks", "store", "icmp", "notifiers"]).collect()),

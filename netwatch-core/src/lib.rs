@@ -122,6 +122,8 @@ mod model;
 #[cfg(any(feature = "exec", feature = "smtp", feature = "syslog", feature = "webhook"))]
 mod notifiers;
 mod notify;
+#[cfg(feature = "runtime")]
+mod plain;
 mod probe;
 #[cfg(feature = "runtime")]
 mod render;

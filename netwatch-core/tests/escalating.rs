@@ -4,17 +4,11 @@ mod field;
 
 use std::time::Duration;
 
-use field::{Field, plain_words};
+use field::{Field, plain_words, policy};
 use netwatch_core::{NotifierPolicy, Plan, Scope, Target};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-
-fn policy(name: &str) -> NotifierPolicy {
-    let mut policy = NotifierPolicy::new(name);
-    policy.recipients = vec![format!("{name}@example.net").into()];
-    policy
-}
 
 /// `noc` hands on to `jefe`, who is for `elsewhere` himself.
 fn plan(change: impl FnOnce(&mut NotifierPolicy)) -> Plan {

@@ -7,7 +7,7 @@ mod field;
 use std::sync::Arc;
 use std::time::Duration;
 
-use field::{Field, at};
+use field::{Field, at, policy};
 use netwatch_core::{
     Budget, Cause, Change, Content, Decision, DrillRefusal, Event, Input, Monitor, MonitorOptions, Mono,
     NotifierPolicy, Now, Output, Plan, Saved, Scope, Target,
@@ -15,12 +15,6 @@ use netwatch_core::{
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-
-fn policy(name: &str) -> NotifierPolicy {
-    let mut policy = NotifierPolicy::new(name);
-    policy.recipients = vec![format!("{name}@example.net").into()];
-    policy
-}
 
 fn plan(names: &[&str], notifiers: impl IntoIterator<Item = NotifierPolicy>) -> Plan {
     let targets = names.iter().map(|name| Target::at(*name, [192, 0, 2, 1].into())).collect();

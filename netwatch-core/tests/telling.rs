@@ -7,7 +7,7 @@ mod field;
 
 use std::time::Duration;
 
-use field::{Field, Manner, wall};
+use field::{Field, Manner, policy, wall};
 use netwatch_core::{
     Budget, Calendar, Cause, Content, Decision, Event, Group, GroupId, Host, LineKind, Maintenance, NotifierPolicy,
     Period, Plan, Scope, Standing, StandingKind, Status, Target, TargetId, Topic,
@@ -15,12 +15,6 @@ use netwatch_core::{
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-
-fn policy(name: &str) -> NotifierPolicy {
-    let mut policy = NotifierPolicy::new(name);
-    policy.recipients = vec![format!("{name}@example.net").into()];
-    policy
-}
 
 fn targets(names: &[&str]) -> Vec<Target> {
     names.iter().map(|name| Target::at(*name, [192, 0, 2, 1].into())).collect()

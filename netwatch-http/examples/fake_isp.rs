@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p netwatch-http --example fake_isp -- --targets 40`. Lines on standard input change the world:
 //! `down NAME`, `up NAME`, `slow NAME`, `mail on|off|one` (one line waits), `refuse ADDRESS`, `accept ADDRESS`,
-//! `journal on|off`, `sight on|off` (netwatch itself is cut off), `flapping NAME`, `freeze` (nothing is reported any more).
+//! `journal on|off`, `room on|off` (on the disk), `damaged` (the database was), `sight on|off` (netwatch itself is cut off), `flapping NAME`, `freeze` (nothing is reported any more).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -298,6 +298,15 @@ impl World {
             ("refuse", _) => self.delivery(rest, DeliveryOutcome::Failed).await,
             ("accept", _) => self.delivery(rest, DeliveryOutcome::Sent).await,
             ("journal", _) => self.dashboard.events(&[Event::Journal { failing_since: since, error }]).await,
+            ("room", _) => {
+                let error = since.map(|_| "the disk of /var/lib/netwatch is almost full".to_owned());
+                self.dashboard.events(&[Event::Journal { failing_since: None, error }]).await;
+            }
+            ("damaged", _) => {
+                let message = "/var/lib/netwatch/netwatch.db was damaged; it is kept as netwatch.db.damaged".to_owned();
+                let at = self.now().wall;
+                self.dashboard.events(&[Event::Trouble { at, component: "store", message }]).await;
+            }
             ("sight", _) => self.dashboard.events(&[Event::Blind { since }]).await,
             ("flapping", Some(at)) => {
                 self.dashboard.events(&[Event::Flapping { target: TargetId::from_index(at), since }]).await;

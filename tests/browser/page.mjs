@@ -223,6 +223,18 @@ const checks = {
     await page.waitForFunction(() => document.querySelectorAll('.alert').length === 0);
   }),
 
+  'a disk that is almost full and a database that was damaged stand above everything': () => visit({ args: ['--targets', '20'] }, async (page, world) => {
+    world.tell('room off');
+    await page.waitForSelector('.alert');
+    assert.deepEqual(await texts(page, '.alert'), ['el disco de netwatch está casi llenothe disk of /var/lib/netwatch is almost full']);
+    world.tell('damaged');
+    await page.waitForFunction(() => document.querySelectorAll('.alert').length === 2);
+    assert.match((await texts(page, '.alert'))[1], /^la base de datos estaba dañada; se guardó aparte.*netwatch\.db\.damaged/);
+    await shot(page, 'disk');
+    world.tell('room on');
+    await page.waitForFunction(() => document.querySelectorAll('.alert').length === 1);
+  }),
+
   'blindness stands above everything and a flapping device says so': () => visit({ args: ['--targets', '20'] }, async (page, world) => {
     const name = (await texts(page, '.box .name'))[0];
     world.tell('sight off');

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::plain;
 use crate::model::{Line, LineKind, Notification, Topic, Wall};
+use crate::plain;
 
 /// What the whole may take: as much as a mail.
 const MOST_BYTES: usize = 256 * 1024;

@@ -15,8 +15,6 @@ mod file;
 mod message;
 #[cfg(any(feature = "syslog", feature = "webhook"))]
 mod phrase;
-#[cfg(any(feature = "exec", feature = "syslog", feature = "webhook"))]
-mod plain;
 #[cfg(any(feature = "smtp", feature = "webhook"))]
 mod secret;
 #[cfg(feature = "smtp")]

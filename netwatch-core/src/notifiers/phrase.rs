@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::plain;
 use crate::model::{Line, LineKind, Locale, Topic, Trouble, Wall};
+use crate::plain;
 
 /// How much of a name is kept.
 const NAME_CHARS: usize = 200;

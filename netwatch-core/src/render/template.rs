@@ -8,7 +8,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
 
-use super::clean::{is_invisible_control, one_line};
+use super::clean::one_line;
+use crate::plain;
 
 /// How many steps a template may take: several times what one takes that says everything of every device.
 const FUEL: u64 = 500_000;
@@ -149,7 +150,7 @@ impl Write for Paper {
 /// Without anything that hides or reverses text, and with no line end but LF.
 fn plain(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
-    let kept = text.chars().filter(|character| !is_invisible_control(*character));
+    let kept = text.chars().filter(|character| !plain::is_hidden(*character));
     kept.map(|character| match character {
         '\n' => '\n',
         '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => '\n',

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use netwatch_core::{
     Cause, Content, DeliveryError, Draft, Due, Echo, Event, Input, LineKind, Loss, Monitor, MonitorOptions, Mono,
-    Notification, Now, Output, Plan, Receipt, Record, Rtt, Sample, Saved, Schedule, Status, TargetId, Testimony,
-    Transition, Wall, WitnessId,
+    Notification, NotifierPolicy, Now, Output, Plan, Receipt, Record, Rtt, Sample, Saved, Schedule, Status, TargetId,
+    Testimony, Transition, Wall, WitnessId,
 };
 
 /// Tuesday, 2026-09-22, 00:00 in Asunción (UTC-3).
@@ -72,6 +72,13 @@ enum What {
     Round,
     Sample(Sample),
     Witness(WitnessId, Mono, Testimony),
+}
+
+/// The policy of a notifier with one recipient, everything else as it is by default.
+pub fn policy(name: &str) -> NotifierPolicy {
+    let mut policy = NotifierPolicy::new(name);
+    policy.recipients = vec![format!("{name}@example.net").into()];
+    policy
 }
 
 pub fn plain_words() -> Words {

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::child::{Ended, Running};
-use super::{facts, plain};
+use super::facts;
 use crate::model::{DeliveryError, Notification, Receipt};
 use crate::notify::Notifier;
+use crate::plain;
 
 /// "Try again later", of sysexits.h.
 const EX_TEMPFAIL: i32 = 75;

@@ -5,7 +5,8 @@
 
 use super::config::SyslogFacility;
 use crate::model::{Line, LineKind, Locale, Notification, Topic, Wall};
-use crate::notifiers::{phrase, plain};
+use crate::notifiers::phrase;
+use crate::plain;
 use jiff::Timestamp;
 
 /// RFC 5424 leaves `name@number` to whoever has the number; this one is for whoever has none (RFC 5612).

@@ -20,9 +20,10 @@ use tokio::time::timeout;
 
 use self::message::Manner;
 use self::transport::{Begun, Failure};
-use super::{plain, trust};
+use super::trust;
 use crate::model::{DeliveryError, Notification, Receipt, Stage};
 use crate::notify::Notifier;
+use crate::plain;
 
 pub use self::config::{SyslogConfig, SyslogConfigError, SyslogFacility, SyslogTransport};
 

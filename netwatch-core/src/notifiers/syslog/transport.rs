@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::model::Stage;
-use crate::notifiers::plain;
+use crate::plain;
 
 /// How long an error that belongs to what was just sent may take to come back.
 const ECHO_LIMIT: Duration = Duration::from_millis(250);

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::config::WebhookFormat;
 use crate::model::{LineKind, Locale, Notification};
-use crate::notifiers::{facts, plain};
+use crate::notifiers::facts;
+use crate::plain;
 
 /// Slack cuts off a message after so many characters.
 const SLACK_CHARS: usize = 40_000;

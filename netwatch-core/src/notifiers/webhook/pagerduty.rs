@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 
 use crate::model::{Line, LineKind, Locale, Notification, Topic};
-use crate::notifiers::{facts, phrase, plain};
+use crate::notifiers::{facts, phrase};
+use crate::plain;
 
 /// A summary may have 1024 characters.
 const SUMMARY_CHARS: usize = 1024;

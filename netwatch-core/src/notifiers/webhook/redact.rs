@@ -1,6 +1,6 @@
 //! What a far side says, without what only we should know: it may echo a secret whole, in part, or in other letters.
 
-use super::super::plain;
+use crate::plain;
 
 /// How many characters of an answer are looked at.
 const READ_CHARS: usize = 2000;

@@ -9,7 +9,8 @@ use serde_json::Value as Json;
 use crate::model::{
     Cause, Content, Line, LineId, LineKind, MailId, Notification, Outage, OutageId, Subject, Topic, Trouble, Wall,
 };
-use crate::notifiers::{facts, plain};
+use crate::notifiers::facts;
+use crate::plain;
 
 /// How many steps a template may take: a loop over every line that the facts hold, some hundred times over.
 const FUEL: u64 = 5_000_000;

@@ -1,6 +1,7 @@
-//! Foreign text made plain: what a device is called, and what a far side says, may hold anything.
+//! The one place where foreign text is made plain: what a device is called, and what a far side says, may hold anything.
 
 /// How many characters of an answer are quoted.
+#[cfg(any(feature = "exec", feature = "syslog", feature = "webhook"))]
 const QUOTED_CHARS: usize = 300;
 
 /// The text as one line of at most `most` characters; `…` marks what was cut off.
@@ -8,7 +9,7 @@ const QUOTED_CHARS: usize = 300;
 /// Whatever ends a line or moves the cursor (Unicode Cc, U+2028, U+2029) and every run of spaces is one space. What is
 /// not seen and changes how the rest is read vanishes: the bidirectional controls (UAX 9, table 4), the byte order mark,
 /// zero-width spaces and joiners of words, soft hyphens and the tag characters.
-pub(super) fn line(text: &str, most: usize) -> String {
+pub(crate) fn line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut length = 0_usize;
     let mut space = false;
@@ -38,7 +39,7 @@ pub(super) fn line(text: &str, most: usize) -> String {
 
 /// The lines of a longer text, each as [`line()`] leaves it but for the spaces it begins with.
 #[cfg(any(feature = "exec", feature = "webhook"))]
-pub(super) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
     /// No renderer writes longer lines; whatever does would push everything else out.
     const LINE_CHARS: usize = 1000;
     text.lines().map(|text| {
@@ -50,11 +51,13 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// What somebody else said, fit for a log: one bounded line.
-pub(super) fn quote(text: &str) -> String {
+#[cfg(any(feature = "exec", feature = "syslog", feature = "webhook"))]
+pub(crate) fn quote(text: &str) -> String {
     line(text, QUOTED_CHARS)
 }
 
-fn is_hidden(character: char) -> bool {
+/// Whether the character is not seen and changes how others are read.
+pub(crate) fn is_hidden(character: char) -> bool {
     matches!(character,
         '\u{00AD}' | '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
         | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}')
@@ -75,7 +78,13 @@ mod tests {
     fn what_does_not_fit_is_marked() {
         assert_eq!(line("abcd", 4), "abcd");
         assert_eq!(line("abcde", 4), "abc…");
+        assert_eq!(line("abc de", 4), "ab…");
         assert_eq!(line(&"ñ".repeat(10_000), 60).chars().count(), 60);
+    }
+
+    #[cfg(any(feature = "exec", feature = "syslog", feature = "webhook"))]
+    #[test]
+    fn what_is_quoted_is_bounded() {
         assert_eq!(quote(&"x".repeat(10_000)).chars().count(), 300);
     }
 
