@@ -87,8 +87,9 @@ async function pixels(page) {
   return found;
 }
 
-/** Every text whose contrast to what lies behind it is below 4.5:1 (WCAG 2.2, 1.4.3). */
+/** Every text whose contrast to what lies behind it is below 4.5:1 (WCAG 2.2, 1.4.3), once it has stopped fading. */
 const faint = (page) => page.evaluate(() => {
+  document.getAnimations().forEach((animation) => animation.finish());
   const parse = (color) => {
     const parts = color.match(/[\d.]+/g).map(Number);
     return color.startsWith('color(') ? [...parts.slice(0, 3).map((part) => part * 255), parts[3] ?? 1] : [...parts.slice(0, 3), parts[3] ?? 1];
