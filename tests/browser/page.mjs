@@ -386,6 +386,12 @@ const checks = {
         await page.waitForSelector('.alert');
         await page.click('.fold summary');
         assert.deepEqual(await faint(page), []);
+        for (const place of ['.row', '.r-warning', '.r-unreachable', '.box', '.b-down', '.b-warning', '.b-unreachable', '.fold summary', '.count']) {
+          for (const node of await page.locator(place).locator('visible=true').first().all()) {
+            await node.hover();
+            assert.deepEqual(await faint(page), [], `under the pointer: ${place}`);
+          }
+        }
         await shot(page, colorScheme);
         await page.click('.row');
         assert.deepEqual(await faint(page), []);
