@@ -188,9 +188,13 @@ fn several_echoes_keep_their_rounds_and_their_order() {
     assert_eq!((told.len(), code), (62, 0));
     for told in &told {
         assert_eq!((told.sent, told.answered), (4, 4), "{told:?}");
-        let rtts = [told.rtt_min_ms, told.rtt_median_ms, told.rtt_max_ms].map(Option::unwrap);
-        assert!(rtts.is_sorted(), "{told:?}");
+        let rtts = [told.rtt_min_ms, told.rtt_median_ms, told.rtt_max_ms];
+        let known = rtts.iter().flatten().count();
+        assert!((known == 3 || known == 0) && rtts.is_sorted(), "{told:?}");
     }
+    // A reply counts without an RTT where this machine does not know when its request left; hardly ever four times in a row.
+    let measured = told.iter().filter(|told| told.rtt_median_ms.is_some()).count();
+    assert!(measured * 2 > told.len(), "{measured} of {} hosts have an RTT", told.len());
     assert_eq!(world.echoes().0, 4 * 62);
 }
 
