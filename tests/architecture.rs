@@ -9,6 +9,8 @@
 mod negative;
 #[path = "architecture/source.rs"]
 mod source;
+#[path = "architecture/survivors.rs"]
+mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
