@@ -267,13 +267,16 @@ impl Daemon {
         found.unwrap_or_else(|| panic!("the API shows no target {name}")).1
     }
 
-    /// Waits until a target has this status (as in the API) and returns it.
+    /// Waits until a target has this status (as in the API) and returns it. The API has no targets at all until the daemon
+    /// has told it of them.
     pub fn wait_status(&self, name: &str, status: &str, limit: Duration) -> Target {
-        let what = format!("{name} to be {status}");
-        wait_for(&what, limit, || Some(self.target(name)).filter(|target| target.status == status))
+        wait_for(&format!("{name} to be {status}"), limit, || {
+            let mut targets = self.targets().into_iter();
+            targets.find_map(|(found, target)| (found == name && target.status == status).then_some(target))
+        })
     }
 
-    /// Waits until every target has this status. The API has no targets at all until the daemon has told it of them.
+    /// Waits until every target has this status.
     pub fn wait_all(&self, status: &str, limit: Duration) {
         wait_for(&format!("every target to be {status}"), limit, || {
             let targets = self.targets();
