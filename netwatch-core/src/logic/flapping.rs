@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn six_changes_in_an_hour_to_the_nanosecond_are_within_it() {
+        let mut flappers = Flappers::default();
+        for minute in 0..5 {
+            flappers.turn(at(minute * 12), target(), true);
+        }
+        assert_eq!(flappers.turn(at(60), target(), true), Turn::Begins(6));
+    }
+
+    #[test]
     fn it_settles_ten_minutes_after_the_last_change_down_and_thirty_after_the_last_one_up() {
         let mut flappers = Flappers::default();
         flappers.begin(at(0), target(), ID, true);

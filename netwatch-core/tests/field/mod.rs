@@ -22,6 +22,9 @@ pub const MIDNIGHT: i64 = 1_790_046_000;
 /// What finds the words of a mail.
 pub type Words = Box<dyn Fn(&Draft) -> Content>;
 
+/// What the mail server says to a mail at this second; `None` where it does as it usually does.
+pub type Answer = Box<dyn Fn(u64, &Notification) -> Option<Result<Receipt, DeliveryError>>>;
+
 pub struct Mail {
     pub second: u64,
     pub notification: Notification,
@@ -54,6 +57,9 @@ pub struct Field {
     pub server_works: bool,
     /// Notifiers all of whose recipients are refused for good.
     pub refused: Vec<&'static str>,
+    pub answer: Answer,
+    /// Every attempt, whatever came of it.
+    pub attempts: Vec<Mail>,
     pub saved: Saved,
     pub mails: Vec<Mail>,
     pub transitions: Vec<(u64, Transition)>,
@@ -131,6 +137,8 @@ impl Field {
             order: 0,
             server_works: true,
             refused: Vec::new(),
+            answer: Box::new(|_, _| None),
+            attempts: Vec::new(),
             saved,
             mails: Vec::new(),
             transitions: Vec::new(),
@@ -311,7 +319,13 @@ impl Field {
                 }
                 Output::Deliver(notification) => {
                     let id = notification.id;
-                    let result = if self.refused.contains(&&*notification.notifier) {
+                    self.attempts.push(Mail { second: self.millis / 1000, notification: notification.clone() });
+                    let result = if let Some(result) = (self.answer)(self.millis / 1000, &notification) {
+                        if result.is_ok() {
+                            self.mails.push(Mail { second: self.millis / 1000, notification });
+                        }
+                        result
+                    } else if self.refused.contains(&&*notification.notifier) {
                         let mut error = DeliveryError::permanent("550 no such user");
                         error.refused =
                             notification.recipients.iter().map(|to| (to.clone(), "550".to_owned())).collect();
