@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use field::{Field, Manner, policy, wall};
 use netwatch_core::{
-    Budget, Calendar, Cause, Content, Decision, Event, Group, GroupId, Host, LineKind, Maintenance, NotifierPolicy,
-    Period, Plan, Scope, Standing, StandingKind, Status, Target, TargetId, Topic,
+    Budget, Calendar, Cause, Content, Decision, Event, Group, GroupId, Hold, Host, LineKind, Maintenance,
+    NotifierPolicy, Period, Plan, Scope, Standing, StandingKind, Status, Target, TargetId, Topic,
 };
 
 const MINUTE: u64 = 60;
@@ -83,6 +83,43 @@ fn outside_its_hours_a_notifier_waits_for_the_morning_and_what_is_critical_does_
     at_night.run_until(8 * HOUR);
     let told = mails_of(&at_night, "noc");
     assert_eq!(told, [(3 * 60, "outage opened a, outage opened b".to_owned())], "it carries all that is held");
+}
+
+/// What kept the lines of a notifier, by device, each with the minute until which it was to, as the ledger has it.
+fn kept(field: &Field) -> Vec<(&str, Hold, Option<u64>)> {
+    let entries = field.events.iter().filter_map(|(_, event)| match event {
+        Event::Ledger(entry) => Some(entry),
+        _ => None,
+    });
+    let held = entries.filter_map(|entry| match entry.decision {
+        Decision::Held { hold, until } => Some((&*entry.target, hold, until)),
+        _ => None,
+    });
+    held.map(|(name, hold, until)| (name, hold, until.map(|until| until.since(wall(0)).as_secs() / 60))).collect()
+}
+
+#[test]
+fn who_asks_why_a_mail_waited_for_the_morning_is_told_of_the_hours_in_it_and_in_the_ledger() {
+    let plan = plan(&["a", "b"], |noc| noc.hours = Some(calendar(&[(7 * HOUR, 22 * HOUR)])));
+    let words = |draft: &netwatch_core::Draft| {
+        let held: Vec<String> = draft.held.iter().map(|held| format!("{} {}", held.target, held.hold.code())).collect();
+        Content::new(held.join(", "), "", "")
+    };
+    let mut field = Field::with_words(plan.clone(), Box::new(words));
+    field.silence("a", 2 * HOUR..30 * HOUR);
+    field.silence("b", 9 * HOUR..30 * HOUR);
+    field.run_until(10 * HOUR);
+    let by_day = (9 * HOUR + 30) / 60;
+    assert_eq!(kept(&field), [("a", Hold::Hours, Some(7 * 60)), ("b", Hold::GroupWait, Some(by_day))]);
+    assert_eq!(said(&field, "noc"), ["a hours", ""], "and by day it says nothing of them");
+
+    let mut critical = plan;
+    critical.targets[1].critical = true;
+    let mut field = Field::with_words(critical, Box::new(words));
+    field.silence("a", 2 * HOUR..30 * HOUR);
+    field.silence("b", 3 * HOUR..30 * HOUR);
+    field.run_until(10 * HOUR);
+    assert_eq!(said(&field, "noc"), ["a hours"], "what is critical did not wait for them");
 }
 
 #[test]

@@ -230,6 +230,63 @@ fn a_notifier_that_replaces_another_is_told_what_that_one_may_not_have_told_and_
     assert_eq!(said(&field, "turno").len(), 2);
 }
 
+/// The configuration is changed while netwatch runs, or while it is stopped.
+const CHANGES: [fn(&mut Field, Plan); 2] = [Field::reload, restarted_with];
+
+/// From minute 60 on, for so many minutes, nobody's mail gets out for certain; `first` is replaced in minute 70. Gives what
+/// `turno`, who comes in its place, is told of `a`, which is silent for five minutes from 60 on.
+fn told_in_the_place_of(first: Plan, fails: u64, by: fn(&mut Field, Plan)) -> Vec<LineKind> {
+    let mut field = Field::new(first);
+    let failing = HOUR..HOUR + fails * MINUTE;
+    field.answer =
+        Box::new(move |second, _| failing.contains(&second).then(|| Err(DeliveryError::uncertain("no answer"))));
+    field.silence("a", HOUR..HOUR + 5 * MINUTE);
+    field.run_until(HOUR + 10 * MINUTE);
+    by(&mut field, plan(&["a"], |noc| (noc.name, noc.escalate_to) = ("turno".into(), None)));
+    field.run_until(3 * HOUR);
+    let mails = field.mails.iter().filter(|mail| &*mail.notification.notifier == "turno");
+    let lines = mails.flat_map(|mail| mail.notification.lines.iter()).filter(|line| &*line.subject.name == "a");
+    lines.map(|line| line.kind).collect()
+}
+
+#[test]
+fn one_notifier_in_the_place_of_two_is_told_of_each_outage_once() {
+    for by in CHANGES {
+        let two = plan(&["a"], |noc| noc.escalate_to = None).with_notifier(policy("segundo"));
+        assert_eq!(told_in_the_place_of(two, 30, by), [LineKind::Missed]);
+    }
+}
+
+#[test]
+fn an_end_that_waits_behind_its_beginning_is_not_told_a_second_time_by_who_takes_over() {
+    for by in CHANGES {
+        let one = plan(&["a"], |noc| noc.escalate_to = None);
+        assert_eq!(told_in_the_place_of(one, 30, by), [LineKind::Missed]);
+    }
+}
+
+#[test]
+fn an_outage_that_two_owed_and_that_goes_on_is_told_of_once_and_so_is_its_end() {
+    for by in CHANGES {
+        let two = plan(&["a"], |noc| noc.escalate_to = None).with_notifier(policy("segundo"));
+        let mut field = Field::new(two);
+        field.answer = Box::new(|second, _| {
+            (HOUR..HOUR + 30 * MINUTE).contains(&second).then(|| Err(DeliveryError::uncertain("no answer")))
+        });
+        field.silence("a", HOUR..2 * HOUR);
+        field.run_until(HOUR + 10 * MINUTE);
+        by(&mut field, plan(&["a"], |noc| (noc.name, noc.escalate_to) = ("turno".into(), None)));
+        field.run_until(3 * HOUR);
+        assert_eq!(said(&field, "turno"), ["down a", "up a"]);
+    }
+}
+
+/// The same after a stop in which the configuration was changed.
+fn restarted_with(field: &mut Field, plan: Plan) {
+    field.plan = std::sync::Arc::new(plan);
+    field.restart(30);
+}
+
 #[test]
 fn a_device_that_is_renamed_while_its_mail_is_under_way_is_told_of_once_and_as_back() {
     let mut field = Field::new(plan(&["old"], |noc| noc.escalate_to = None));

@@ -28,7 +28,7 @@ impl Monitor {
         }
         telling.desk.look_at_hours(now);
         // A reminder of nothing lets nothing else leave before its time.
-        let is_due = telling.desk.release().is_some_and(|(release, _)| release <= now.mono);
+        let is_due = telling.desk.release().is_some_and(|release| release <= now.mono);
         if standing.is_none() && !is_due {
             return;
         }

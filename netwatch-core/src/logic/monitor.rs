@@ -333,7 +333,7 @@ impl Monitor {
         teller.outbox.committed(now, passed);
         teller.desk.look_at_standing(now);
         teller.desk.look_at_hours(now);
-        let may_leave = teller.desk.release().is_some_and(|(release, _)| release <= now.mono);
+        let may_leave = teller.desk.release().is_some_and(|release| release <= now.mono);
         if may_leave && teller.outbox.may_draft(now) {
             self.draft(now, place);
         }

@@ -67,7 +67,7 @@ impl Monitor {
         let entry = owing.desk.owe(now, line);
         put(&mut self.journaling, &name, entry);
         let Some(owed) = owing.desk.owed.get(&id) else { return };
-        let (hold, until) = owing.desk.ready(owed).map_or((Hold::Flapping, None), |(at, hold)| (hold, Some(at)));
+        let (hold, until) = owing.desk.leaves(now, owed).map_or((Hold::Flapping, None), |(at, hold)| (hold, Some(at)));
         let until = until.map(|until| now.wall_at(until));
         self.note_line(now, &target, outage, &name, Decision::Owed);
         self.note_line(now, &target, outage, &name, Decision::Held { hold, until });

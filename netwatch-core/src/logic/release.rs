@@ -16,20 +16,20 @@ const RATION: Duration = Duration::from_secs(600);
 /// A clock that is set back by more than this had been wrong.
 const SET_BACK: Duration = Duration::from_secs(2 * 3600);
 
-/// The earliest time at which a line may leave, and what it waits for until then.
+/// The earliest time at which a line may leave.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Release {
     /// Of those that are critical.
-    critical: Option<(Mono, Hold)>,
+    critical: Option<Mono>,
     /// Of the others, hours left out.
-    usual: Option<(Mono, Hold)>,
+    usual: Option<Mono>,
     /// Of all, as of the last look.
-    next: Option<(Mono, Hold)>,
+    next: Option<Mono>,
 }
 
 impl Desk {
-    /// When a mail may leave, and what it waits for; `None` if there is nothing to tell.
-    pub(super) fn release(&self) -> Option<(Mono, Hold)> {
+    /// When a mail may leave; `None` if there is nothing to tell.
+    pub(super) fn release(&self) -> Option<Mono> {
         self.release.next
     }
 
@@ -37,7 +37,7 @@ impl Desk {
     pub(super) fn reckon(&mut self, now: Now) {
         let mut release = Release::default();
         for owed in self.owed.values() {
-            release.add(owed.line.critical, self.ready(owed));
+            release.add(owed.line.critical, self.ready(owed).map(|(at, _)| at));
         }
         self.release = release;
         self.look_at_hours(now);
@@ -46,26 +46,35 @@ impl Desk {
     /// One line more is owed.
     pub(super) fn admit(&mut self, now: Now, id: LineId) {
         let Some(owed) = self.owed.get(&id) else { return };
-        let (critical, ready) = (owed.line.critical, self.ready(owed));
+        let (critical, ready) = (owed.line.critical, self.ready(owed).map(|(at, _)| at));
         self.release.add(critical, ready);
         self.look_at_hours(now);
     }
 
     /// The notifier speaks at these hours only; the wall clock says when that is.
     pub(super) fn look_at_hours(&mut self, now: Now) {
-        let standing = self.standing.map(|_| self.interval_over(Mono::ZERO, Hold::GroupInterval));
-        let usual = earlier(self.release.usual, standing).map(|(at, hold)| {
-            let Some(hours) = &self.policy.hours else { return (at, hold) };
-            // Beyond the end of the calendar nothing is known, and a late mail is worse than one at night.
-            let earliest = at.max(now.mono);
-            let opens = hours.next_inside(now.wall_at(earliest)).map_or(earliest, |wall| now.mono_at(wall));
-            if opens > earliest { (opens, Hold::Hours) } else { (at, hold) }
-        });
+        let standing = self.standing.map(|_| self.interval_over(Mono::ZERO, Hold::GroupInterval).0);
+        let usual = earlier(self.release.usual, standing).map(|at| self.speaks(now, at.max(now.mono)));
         self.release.next = earlier(self.release.critical, usual);
     }
 
+    /// The first moment from this one on at which the notifier speaks.
+    fn speaks(&self, now: Now, at: Mono) -> Mono {
+        let Some(hours) = &self.policy.hours else { return at };
+        // Beyond the end of the calendar nothing is known, and a late mail is worse than one at night.
+        hours.next_inside(now.wall_at(at)).map_or(at, |wall| now.mono_at(wall))
+    }
+
+    /// When this line leaves if nothing carries it along before, and what it waits for last; `None` while its device is
+    /// flapping.
+    pub(super) fn leaves(&self, now: Now, owed: &Owed) -> Option<(Mono, Hold)> {
+        let (at, hold) = self.ready(owed)?;
+        let speaks = if owed.line.critical { at } else { self.speaks(now, at) };
+        Some(if speaks > at { (speaks, Hold::Hours) } else { (at, hold) })
+    }
+
     /// When this line may leave, hours left out, and what it waits for last; `None` while its device is flapping.
-    pub(super) fn ready(&self, owed: &Owed) -> Option<(Mono, Hold)> {
+    fn ready(&self, owed: &Owed) -> Option<(Mono, Hold)> {
         if self.is_held(&owed.line) {
             return None;
         }
@@ -136,15 +145,12 @@ impl Desk {
 }
 
 impl Release {
-    fn add(&mut self, critical: bool, ready: Option<(Mono, Hold)>) {
+    fn add(&mut self, critical: bool, ready: Option<Mono>) {
         let place = if critical { &mut self.critical } else { &mut self.usual };
         *place = earlier(*place, ready);
     }
 }
 
-fn earlier(one: Option<(Mono, Hold)>, other: Option<(Mono, Hold)>) -> Option<(Mono, Hold)> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
-        (one, other) => one.or(other),
-    }
+fn earlier(one: Option<Mono>, other: Option<Mono>) -> Option<Mono> {
+    one.into_iter().chain(other).min()
 }

@@ -3,15 +3,15 @@
 //! What is still open and due is owed to everybody whom it concerns and who does not know of it. What was owed to a notifier
 //! that is gone is owed to those that are new: it was renamed or replaced. A target that is gone is closed in the record.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::monitor::{Monitor, Output};
 use super::owing::put;
 use super::telling::Forgotten;
 use crate::model::{
-    Change, Decision, Event, Incident, Line, LineId, LineKind, Now, Outage, Saved, SavedMail, SavedNotifier, TargetId,
-    Topic,
+    Change, Decision, Event, Incident, Line, LineId, LineKind, Now, Outage, OutageId, Saved, SavedMail, SavedNotifier,
+    TargetId, Topic,
 };
 
 impl Monitor {
@@ -154,6 +154,7 @@ impl Monitor {
 
     /// Gives what was owed to notifiers that are gone to those that are not among the `known` ones.
     pub(super) fn adopt(&mut self, now: Now, known: &BTreeSet<Arc<str>>, orphans: Vec<(Arc<str>, Line)>) {
+        let orphans = one_for_each_outage(orphans);
         let mut is_adopted = false;
         for place in 0..self.tellers.len() {
             let Some(name) = self.tellers.get(place).map(|teller| teller.desk.policy.name.clone()) else { continue };
@@ -165,9 +166,6 @@ impl Monitor {
             for (_, orphan) in &orphans {
                 let mut line = orphan.clone();
                 line.id = LineId::new(self.next_number());
-                if line.kind == LineKind::Opened && line.outage.closed.is_some() {
-                    line.kind = LineKind::Missed;
-                }
                 self.owe_line(now, place, line);
             }
         }
@@ -208,6 +206,33 @@ impl Monitor {
             self.reconsider(now);
         }
     }
+}
+
+/// One line for each outage. Several notifiers may have owed it, and one of them its beginning in a mail under way and its
+/// end beside it: whoever takes over from them is told of it once, as it is now.
+fn one_for_each_outage(orphans: Vec<(Arc<str>, Line)>) -> Vec<(Arc<str>, Line)> {
+    let mut kept: Vec<(Arc<str>, Line)> = Vec::new();
+    let mut places: BTreeMap<OutageId, usize> = BTreeMap::new();
+    for (notifier, line) in orphans {
+        let place = *places.entry(line.outage.id).or_insert(kept.len());
+        let Some((_, first)) = kept.get_mut(place) else {
+            kept.push((notifier, line));
+            continue;
+        };
+        let (mut line, other) = if first.kind.brings_outage() { (first.clone(), line) } else { (line, first.clone()) };
+        if line.outage.closed.is_none() {
+            line.outage = other.outage;
+        }
+        line.critical |= other.critical;
+        line.escalated &= other.escalated;
+        *first = line;
+    }
+    for (_, line) in &mut kept {
+        if line.kind == LineKind::Opened && line.outage.closed.is_some() {
+            line.kind = LineKind::Missed;
+        }
+    }
+    kept
 }
 
 /// Who of a mail's recipients is still configured; `None` if that is nobody, so that the mail has nowhere to go.

@@ -67,7 +67,7 @@ impl Teller {
 
     /// When time alone lets a mail leave or be tried again.
     pub(super) fn timeout(&self) -> Option<Mono> {
-        self.outbox.timeout(self.desk.release().map(|(release, _)| release))
+        self.outbox.timeout(self.desk.release())
     }
 
     /// How the mail path stands, if that changed.

@@ -231,9 +231,9 @@ impl Desk {
                 continue;
             }
             if held.len() < HELD_TOLD
-                && let Some((at, hold)) = self.ready(&owed)
+                && let Some((at, hold)) = self.leaves(now, &owed)
                 && hold != Hold::GroupWait
-                && (at > now.mono || hold == Hold::Budget)
+                && (at > now.mono || [Hold::Budget, Hold::Hours].contains(&hold))
             {
                 held.push(Held::new(owed.line.subject.name.clone(), hold, owed.line.owed_at));
             }
