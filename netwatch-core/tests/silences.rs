@@ -1,5 +1,5 @@
-//! What a silence means, and what it does not: a device behind another, one that was paused, one whose silence waits for a
-//! witness. Each silence that counts is told once and in time, and each that does not count has its reason.
+//! What a silence means, and what it does not: that of a device behind another, of one that was paused, of one that waits
+//! for a witness. Each that counts is told once and in time, and each that does not has its reason.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
