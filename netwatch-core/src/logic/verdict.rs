@@ -163,8 +163,11 @@ mod tests {
     fn a_warning_for_rtt_begins_above_the_threshold_and_ends_below_four_fifths_of_it() {
         let settings = Settings::default();
         let mut window = Window::new();
-        window.push(&sample(5, 0, 0, Duration::from_millis(150)));
-        assert!(!window.warns(&settings, false), "exactly the threshold is not above it");
+        // As history keeps it, so that it is the threshold to the nanosecond.
+        let exact = Rtt::from_duration(settings.warn_rtt).quantised().as_duration();
+        window.push(&sample(5, 0, 0, exact));
+        let exactly = Settings { warn_rtt: exact, ..Settings::default() };
+        assert!(!window.warns(&exactly, false), "exactly the threshold is not above it");
         for _ in 0..6 {
             window.push(&sample(5, 0, 0, Duration::from_millis(152)));
         }
@@ -225,6 +228,16 @@ mod tests {
         let mut window = Window::new();
         window.push(&sample(4, 1, 0, FAST));
         assert!(!window.warns(&Settings::default(), false));
+    }
+
+    #[test]
+    fn a_threshold_of_nothing_means_that_loss_raises_no_warning() {
+        let off = Settings { warn_loss: 0.0, ..Settings::default() };
+        let mut window = Window::new();
+        window.push(&sample(5, 0, 0, FAST));
+        assert!(!window.warns(&off, false));
+        (0..6).for_each(|_| window.push(&sample(1, 4, 0, FAST)));
+        assert!(!window.warns(&off, false) && !window.warns(&off, true));
     }
 
     #[test]
