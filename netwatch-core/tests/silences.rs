@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netwatch_core::{
-    Cause, Decision, Echo, Event, Host, Loss, Plan, Sample, Settings, Status, TargetId, Testimony, WitnessId,
+    Calendar, Cause, Decision, Echo, Event, Host, Loss, Maintenance, Period, Plan, Sample, Scope, Settings, Status,
+    TargetId, Testimony, WitnessId,
 };
 use story::Check::{Answered, Silent, Slow, Unknown};
 use story::{SECOND, Story, now, plan};
@@ -411,4 +412,57 @@ fn what_was_slow_before_an_outage_is_no_warning_after_it() {
     assert_eq!(story.status("a"), Status::Warning);
     story.checks("a", &[Silent, Answered]);
     assert_eq!(story.status("a"), Status::Ok);
+}
+
+#[test]
+fn a_device_that_is_paused_no_more_and_cannot_be_seen_is_told_of_after_ten_minutes() {
+    let mut story = Story::new(plan(&["a"], |_, _| ()));
+    story.checks("a", &[Answered; 3]);
+    reload(&mut story, 100, paused(plan(&["a"], |_, _| ()), 0));
+    reload(&mut story, 1000, plan(&["a"], |_, _| ()));
+    while story.seconds < 3000 {
+        story.checks("a", &[Unknown]);
+    }
+    let seconds: Vec<u64> = story.mails.iter().map(|(second, _)| *second).collect();
+    let [second] = seconds[..] else { panic!("told at {seconds:?}") };
+    assert!((1600..1700).contains(&second), "ten minutes from when it was to be asked again, not at {second}");
+}
+
+#[test]
+fn an_outage_whose_maintenance_ended_while_netwatch_was_stopped_has_its_tolerance_again() {
+    let plan = |name: &str| {
+        let mut plan = plan(&["a"], |_, _| ());
+        let calendar = Calendar::new([Period::new(now(35).wall, now(2000).wall)]);
+        plan.maintenance.push(Maintenance::new(Scope::targets([name]), calendar));
+        plan
+    };
+    for (name, told) in [("a", false), ("another", true)] {
+        let mut story = Story::new(plan(name));
+        // 20 s of its tolerance of 30 s have passed when it begins, if it is in one.
+        story.checks("a", &[Answered, Silent, Silent]);
+        story.monitor.handle_stop(now(story.seconds));
+        story.carry_out();
+        let mut story = Story::go_on(plan(name), story.saved, 2100);
+        story.checks("a", &[Silent, Silent]);
+        story.checks("a", &[Answered; 10]);
+        story.pass(300);
+        assert_eq!(!story.told().is_empty(), told, "{:?}", story.told());
+    }
+}
+
+#[test]
+fn of_an_outage_that_was_told_the_ledger_does_not_say_that_it_has_its_tolerance_again() {
+    let mut story = Story::new(tree(&["agg", "c"], &[(1, 0)]));
+    let answered = [Echo::Reply(netwatch_core::Rtt::UNMEASURED)];
+    at(&mut story, 10, "agg", Answered);
+    at(&mut story, 10, "c", Answered);
+    at(&mut story, 15, "c", Silent);
+    at(&mut story, 16, "agg", Answered);
+    at(&mut story, 18, "agg", Silent);
+    at(&mut story, 20, "c", Silent);
+    assert_eq!(story.status("c"), Status::Unreachable);
+    batch(&mut story, 32, &[("agg", &answered), ("c", &[Echo::Lost(Loss::NoReply)])]);
+    assert_eq!(story.status("c"), Status::Down);
+    let reasons = reasons(&story, "c");
+    assert!(!reasons.iter().any(|reason| matches!(reason, Decision::ParentReturned { .. })), "{reasons:?}");
 }

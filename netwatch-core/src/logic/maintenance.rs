@@ -142,6 +142,26 @@ impl Monitor {
         }
     }
 
+    /// netwatch was last at work at `since`: what was in a maintenance that ended before it was again has its tolerance again.
+    pub(super) fn end_maintenance_since(&mut self, now: Now, since: Wall) {
+        let ended = |maintenance: &Maintenance| {
+            maintenance.calendar.periods().iter().any(|period| period.to > since && period.to <= now.wall)
+        };
+        let ended: Vec<Arc<Maintenance>> = self.windows.all().filter(|it| ended(it)).cloned().collect();
+        if ended.is_empty() {
+            return;
+        }
+        for (index, target) in self.plan.clone().targets.iter().enumerate() {
+            let id = TargetId::from_index(index);
+            if self.has_undue_outage(id) && ended.iter().any(|it| it.scope.holds(&self.plan, target)) {
+                if let Some(state) = self.targets.get_mut(id.index()) {
+                    state.restart_tolerance();
+                }
+                self.save_target(now, id);
+            }
+        }
+    }
+
     fn has_undue_outage(&self, id: TargetId) -> bool {
         let outage = self.targets.get(id.index()).and_then(|state| state.outage());
         outage.is_some_and(|outage| outage.due.is_none())

@@ -11,7 +11,7 @@ use super::monitor::{Monitor, classes, longest_check};
 use super::state::TargetState;
 use super::teller::Teller;
 use super::topology::Topology;
-use crate::model::{Change, Decision, Host, Line, Now, Outage, Plan, TargetId, Topic};
+use crate::model::{Change, Decision, Host, Line, Now, Outage, Plan, Status, TargetId, Topic};
 
 impl Monitor {
     /// The plan is another one from now on. What did not change keeps its state. Returns where each target of the old
@@ -22,7 +22,7 @@ impl Monitor {
         self.remove_targets(now, &places);
         let old = std::mem::replace(&mut self.plan, plan);
         self.by_name.take();
-        self.move_targets(now, &places);
+        let asked_again = self.move_targets(now, &places);
         self.topology = Topology::new(&self.plan);
         self.limiters = Limiters::new(&self.plan);
         self.longest_check = longest_check(&self.plan);
@@ -48,6 +48,10 @@ impl Monitor {
         }
         for incident in settled.into_iter().chain(self.unseen.rearrange(awake)) {
             self.close_incident(now, incident);
+        }
+        // While it was paused nobody waited for it to be seen.
+        for id in asked_again {
+            self.watch_unknown(now, id, Status::Pending, Status::Unknown);
         }
         let answering = self.targets.iter().filter(|state| state.is_answering()).count();
         self.core_loss.replan(&self.plan, answering);
@@ -80,7 +84,8 @@ impl Monitor {
         }
     }
 
-    fn move_targets(&mut self, now: Now, places: &[Option<TargetId>]) {
+    /// Returns those that were paused and are asked again.
+    fn move_targets(&mut self, now: Now, places: &[Option<TargetId>]) -> Vec<TargetId> {
         let (classes, class_of) = classes(&self.plan);
         let mut moved: Vec<Option<TargetState>> = (0..self.plan.targets.len()).map(|_| None).collect();
         for (state, place) in std::mem::take(&mut self.targets).into_iter().zip(places) {
@@ -88,11 +93,14 @@ impl Monitor {
                 *slot = Some(state);
             }
         }
-        let planned = self.plan.targets.iter().zip(class_of).zip(moved);
+        let mut asked_again = Vec::new();
+        let planned = self.plan.targets.iter().zip(class_of).zip(moved).enumerate();
         self.targets = planned
-            .map(|((target, class), state)| match state {
+            .map(|(index, ((target, class), state))| match state {
                 Some(mut state) => {
-                    state.replan(now, class, target.paused);
+                    if state.replan(now, class, target.paused) {
+                        asked_again.push(TargetId::from_index(index));
+                    }
                     state
                 }
                 None => TargetState::new(now, class, target.paused),
@@ -106,6 +114,7 @@ impl Monitor {
         for index in 0..self.targets.len() {
             self.look_at_record(TargetId::from_index(index));
         }
+        asked_again
     }
 
     /// Gives what goes on under another name that name.

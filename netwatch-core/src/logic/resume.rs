@@ -17,6 +17,7 @@ use crate::model::{
 impl Monitor {
     /// Takes back what is owed and under way, and owes what the new plan makes owed.
     pub(super) fn resume(&mut self, now: Now, saved: &Saved) {
+        self.end_maintenance_since(now, saved.alive_at.unwrap_or(now.wall));
         self.restore_tellers(now, saved);
         self.restore_incidents(now, saved);
         self.drop_absent_targets(now, saved);

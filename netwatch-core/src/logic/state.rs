@@ -204,8 +204,8 @@ impl TargetState {
         state
     }
 
-    /// The plan has changed, and with it whether it is asked at all.
-    pub(super) fn replan(&mut self, now: Now, class: u32, paused: bool) {
+    /// The plan has changed, and with it whether it is asked at all. Returns whether it is asked again from now on.
+    pub(super) fn replan(&mut self, now: Now, class: u32, paused: bool) -> bool {
         self.class = class;
         self.flags &= !(AWAITED | HELD);
         if paused {
@@ -213,8 +213,10 @@ impl TargetState {
             self.conclusive = Status::Pending;
             self.become_unknown(now.mono, Cause::Paused);
         } else if self.cause == Some(Cause::Paused) {
-            self.become_unknown(now.mono, Cause::Starting);
+            (self.since, self.cause) = (now.mono, Some(Cause::Starting));
+            return true;
         }
+        false
     }
 
     pub(super) fn outage(&self) -> Option<&Outage> {
@@ -363,14 +365,12 @@ impl TargetState {
     }
 
     pub(super) fn view(&self, now: Now, target: TargetId) -> TargetView {
-        let since = now.wall_at(self.since);
         TargetView {
             status: self.status,
-            since,
             last_good: self.last_good(now),
             cause: self.cause,
             outage: self.outage().cloned(),
-            ..TargetView::pending(target, since)
+            ..TargetView::pending(target, now.wall_at(self.since))
         }
     }
 
@@ -537,7 +537,7 @@ impl TargetState {
     /// A full check might have been answered, in its very last moment: no silence counts from before that.
     fn doubt(&mut self, sample: &Sample, settings: &Settings) {
         self.link = Link { at: sample.at, seen_until: sample.at.plus(settings.check_duration()) };
-        self.flags = if self.open.is_none() { self.flags | LINKED } else { self.flags & !LINKED };
+        self.flags |= LINKED;
     }
 
     /// How much of the time up to `until` this check saw: since the check before if that follows closely, else since

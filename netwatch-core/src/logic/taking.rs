@@ -91,13 +91,14 @@ impl Monitor {
 
     /// A check that found the device silent again found it explained, or no more.
     fn note_explanation(&mut self, now: Now, id: TargetId, from: Status) {
-        let to = self.targets.get(id.index()).map(|state| state.status);
-        if to == Some(Status::Unreachable)
+        let Some(state) = self.targets.get(id.index()) else { return };
+        let (to, is_due) = (state.status, state.outage().is_some_and(|outage| outage.due.is_some()));
+        if to == Status::Unreachable
             && let Some(parent) = self.explanation(id)
         {
             let parent = self.name_of(parent);
             self.note(now, id, Decision::Explained { parent });
-        } else if from == Status::Unreachable && to == Some(Status::Down) {
+        } else if from == Status::Unreachable && to == Status::Down && !is_due {
             let tolerance = self.needed_silence(id).unwrap_or_default();
             self.note(now, id, Decision::ParentReturned { tolerance });
         }
