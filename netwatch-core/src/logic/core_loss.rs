@@ -94,6 +94,23 @@ mod tests {
     fn those_that_fall_in_one_moment_count_each_and_are_forgotten_together() {
         assert!(fallen(20, std::iter::repeat_n(0, 10)));
         assert!(!fallen(19, std::iter::repeat_n(0, 9).chain([11])), "nine are forgotten, and one of ten is not half");
+        let mut loss = CoreLoss::new(&Plan::default());
+        loss.within = Duration::from_secs(10);
+        (0..19).for_each(|_| loss.rises());
+        (0..9).for_each(|_| loss.falls(at(100)));
+        loss.falls(at(111));
+        assert!(!loss.holds(at(111)), "nor is it of the one that fell last");
+    }
+
+    #[test]
+    fn a_million_that_fall_within_a_second_take_the_memory_of_a_second() {
+        let mut loss = CoreLoss::new(&Plan::default());
+        (0..1_000_000).for_each(|_| loss.rises());
+        for n in 0..500_000 {
+            loss.falls(at(100).plus(Duration::from_micros(2 * n)));
+        }
+        assert!(loss.holds(at(100)), "half of all");
+        assert!(loss.falls.len() <= 5, "{} places", loss.falls.len());
     }
 
     #[test]

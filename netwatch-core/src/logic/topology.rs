@@ -365,6 +365,17 @@ mod tests {
     }
 
     #[test]
+    fn parents_in_a_circle_explain_nothing_and_are_not_searched_for_ever() {
+        for size in 1..6_usize {
+            // Each of the circle is reached through all others, and one more is reached through the first.
+            let circle = (0..size).map(|n| (0..size).filter(|other| *other != n || size == 1).collect());
+            let parents: Vec<Vec<usize>> = circle.chain([vec![0]]).collect();
+            let rows: Vec<&[usize]> = parents.iter().map(Vec::as_slice).collect();
+            assert_eq!(explains(&rows, &vec![Node::Mute; size + 1], size, 5), None, "{size} in a circle");
+        }
+    }
+
+    #[test]
     fn what_is_behind_has_no_other_way_and_did_not_answer_since() {
         let topology = Topology::new(&plan(&[&[], &[0], &[0], &[1, 2], &[], &[3, 4]]));
         let behind = |nodes: [Node; 6], late: usize| {
