@@ -46,7 +46,7 @@ fn plan(names: impl IntoIterator<Item = String>, notifiers: impl IntoIterator<It
     let mut settings = Settings::default();
     (settings.tolerance, settings.settle) = (Duration::ZERO, Duration::ZERO);
     let settings = Arc::new(settings);
-    let target = |name| Target::at::<String>(name, [192, 0, 2, 1].into()).with_settings(settings.clone());
+    let target = |name: String| Target::at(name, [192, 0, 2, 1].into()).with_settings(settings.clone());
     notifiers.into_iter().fold(Plan::new(names.into_iter().map(target).collect()), Plan::with_notifier)
 }
 
@@ -217,25 +217,23 @@ mod journal {
     }
 
     #[test]
-    fn records_do_not_pile_up_behind_a_journal_that_is_slow_or_fails() {
-        for journal in [Journal::Hangs, Journal::Fails] {
-            let mut alone = Alone::new(many(4000));
-            alone.run_until(5 * SECOND);
-            alone.check(10, true);
-            alone.run_until(6 * SECOND);
-            alone.journal = journal;
-            alone.check(4000, true);
-            // Checks go on to end meanwhile.
-            for millis in (6 * SECOND..10 * SECOND).step_by(300) {
-                alone.run_until(millis);
-                alone.check(1, true);
-            }
-            alone.wake_journal();
-            alone.run_until(20 * SECOND);
-            let most = alone.commits.iter().map(records).max();
-            assert!(most <= Some(1000), "{most:?} records in one commit");
-            assert_eq!(alone.saved.targets.len(), 4000);
+    fn records_do_not_pile_up_behind_a_journal_that_is_slow() {
+        let mut alone = Alone::new(many(4000));
+        alone.run_until(5 * SECOND);
+        alone.check(10, true);
+        alone.run_until(6 * SECOND);
+        alone.journal = Journal::Hangs;
+        alone.check(4000, true);
+        // Checks go on to end meanwhile.
+        for millis in (6 * SECOND..10 * SECOND).step_by(300) {
+            alone.run_until(millis);
+            alone.check(1, true);
         }
+        alone.wake_journal();
+        alone.run_until(20 * SECOND);
+        let most = alone.commits.iter().map(records).max();
+        assert!(most <= Some(1000), "{most:?} records in one commit");
+        assert_eq!(alone.saved.targets.len(), 4000);
     }
 
     #[test]
