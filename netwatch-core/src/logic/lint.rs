@@ -297,6 +297,11 @@ mod tests {
             due_after: seconds(30),
         };
         assert_eq!(late(60, &[60, 30, 120], false), [expected]);
+        let equal = late(60, &[40, 40], false);
+        assert!(
+            matches!(equal[..], [Finding::LateParent { child, .. }] if child == id(1)),
+            "of equals the first in the file is named: {equal:?}"
+        );
         let at_once = late(10, &[0], false);
         assert!(
             matches!(at_once[..], [Finding::LateParent { due_after, .. }] if due_after == seconds(6)),

@@ -183,6 +183,13 @@ mod tests {
     }
 
     #[test]
+    fn devices_of_several_kinds_need_what_each_kind_needs() {
+        let kinds = [vec![(10_000, 5, 1000); 20], vec![(20_000, 5, 1000); 24], vec![(10_000, 1, 1000); 10]].concat();
+        let need = router_needs(&plan(&kinds))[0];
+        assert_eq!((need.members, need.mean), (54, 10.0 + 6.0 + 1.0));
+    }
+
+    #[test]
     fn who_is_paused_or_behind_a_router_without_a_rate_needs_nothing() {
         let mut all = plan(&[(10_000, 5, 1000); 50]);
         for target in &mut all.targets {

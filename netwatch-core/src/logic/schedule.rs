@@ -260,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_slept_for_a_day_needs_no_memory_for_the_checks_of_a_day() {
+        let mut schedule = Schedule::new(&plan(&[1; 10]), [7; 16], Mono::ZERO);
+        let mut missed = Vec::new();
+        schedule.skip_to(Mono::ZERO.plus(SECOND * 86_400), &mut missed);
+        assert_eq!(missed.len(), 10);
+        assert!(missed.capacity() < 100, "{} places for ten missed checks", missed.capacity());
+    }
+
+    #[test]
     fn neighbours_in_the_list_are_not_asked_back_to_back() {
         let plan = plan(&[10; 1000]);
         let mut schedule = Schedule::new(&plan, [1; 16], Mono::ZERO);

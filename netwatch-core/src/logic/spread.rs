@@ -154,11 +154,42 @@ mod tests {
         }
 
         #[test]
+        fn each_target_of_a_router_has_its_place_in_its_own_part(
+            sizes in prop::collection::vec(prop_oneof![Just(1_usize), 1_usize..8, 1_usize..80], 1..30),
+            salt: u64,
+        ) {
+            let places = places(&sizes, salt);
+            let n = places.len();
+            let order = spread(places.clone());
+            for (router, &m) in sizes.iter().enumerate() {
+                let mine = (0..n).filter(|at| places[order[*at].index()].router == router as u32);
+                for (i, at) in mine.enumerate() {
+                    let part = i * n / m..((i + 1) * n).div_ceil(m);
+                    prop_assert!(part.contains(&at), "target {i} of {m} is at {at} of {n}, outside {part:?}");
+                }
+            }
+        }
+
+        #[test]
         fn neighbours_in_the_list_do_not_follow_each_other(size in 9_usize..200, salt: u64) {
             let order = spread(places(&[size], salt));
             let close = order.windows(2).filter(|pair| pair[0].index().abs_diff(pair[1].index()) == 1).count();
             prop_assert_eq!(close, 0);
         }
+    }
+
+    #[test]
+    fn neighbours_behind_routers_of_their_own_are_parted_too() {
+        let order = spread(places(&[1; 300], 7));
+        let close = order.windows(2).filter(|pair| pair[0].index().abs_diff(pair[1].index()) == 1).count();
+        assert!(close < 10, "{close} of 300 follow their neighbour");
+    }
+
+    #[test]
+    fn the_key_decides_which_router_is_asked_first() {
+        let first: std::collections::BTreeSet<usize> =
+            (1..40).map(|salt| spread(places(&[1; 50], salt))[0].index()).collect();
+        assert!(first.len() > 5, "always one of {first:?}");
     }
 
     #[test]

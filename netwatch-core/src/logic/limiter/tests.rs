@@ -260,6 +260,127 @@ fn devices_of_the_same_settings_share_the_halved_ones() {
     );
 }
 
+/// Loses this share of all echoes, evenly.
+fn steady(share: f64) -> impl FnMut(f64) -> bool {
+    let mut owed = 0.0;
+    move |_| {
+        owed += share;
+        let comes = owed < 1.0;
+        owed -= f64::from(u8::from(!comes));
+        comes
+    }
+}
+
+/// What is found of twenty devices that lose these shares: until a trial asks them with fewer pings, while it does, and for a
+/// quarter of an hour after that.
+fn tried([full, half, again]: [f64; 3]) -> Vec<Finding> {
+    let mut lab = Lab::new(20, 5);
+    let [mut full, mut half, mut again] = [full, half, again].map(steady);
+    while lab.sent != 60 {
+        lab.interval(&mut full);
+    }
+    while lab.sent != 100 {
+        lab.interval(&mut half);
+    }
+    for _ in 0..90 {
+        lab.interval(&mut again);
+    }
+    lab.found
+}
+
+#[test]
+fn a_limiter_is_told_of_at_once_when_loss_halves_at_half_the_rate_and_comes_back_nearly_as_it_was() {
+    let found = tried([0.4, 0.05, 0.35]);
+    assert!(matches!(found[..], [Finding::Suspected { .. }]), "{found:?}");
+}
+
+#[test]
+fn loss_that_rises_after_the_trial_is_not_a_limiter_unless_it_had_halved() {
+    assert_eq!(tried([0.2, 0.13, 0.5]), []);
+}
+
+#[test]
+fn loss_that_comes_back_as_less_than_twice_of_what_stayed_is_not_a_limiter() {
+    assert_eq!(tried([0.4, 0.15, 0.25]), []);
+}
+
+/// Asks two devices once, which lose the first echoes of their checks. Whether they were asked with fewer pings.
+fn two_lose(lab: &mut Lab, lost: u64) -> bool {
+    let begun = lab.seconds as f64;
+    // One begins at once, the other 5 s later; echoes are 1 s apart.
+    lab.interval(&mut |at| (at - begun) as u64 % 5 >= lost);
+    lab.sent < 10
+}
+
+/// Whether that ever happens to two devices, of which each check loses so many echoes in each interval.
+fn two_are_tried(intervals: u64, lost: impl Fn(u64) -> u64) -> bool {
+    let mut lab = Lab::new(2, 5);
+    (0..intervals).map(|interval| two_lose(&mut lab, lost(interval))).fold(false, |any, halved| any | halved)
+}
+
+#[test]
+fn more_loss_than_three_fifths_is_taken_for_something_else() {
+    assert!(two_are_tried(60, |_| 3));
+    assert!(!two_are_tried(60, |_| 4));
+}
+
+#[test]
+fn loss_in_every_second_interval_is_not_loss_in_a_row() {
+    assert!(two_are_tried(200, |_| 1));
+    assert!(!two_are_tried(200, |interval| interval % 2));
+}
+
+#[test]
+fn a_count_that_takes_longer_than_twenty_minutes_tells_nothing() {
+    for (quiet, tried) in [(0, true), (125, false)] {
+        let mut lab = Lab::new(2, 5);
+        for _ in 0..8 {
+            two_lose(&mut lab, 2);
+        }
+        // Checks are not always a whole number of intervals apart.
+        lab.seconds += 7;
+        for _ in 0..quiet {
+            two_lose(&mut lab, 0);
+        }
+        let halved = (0..25).filter(|_| two_lose(&mut lab, 2)).count();
+        assert_eq!(halved > 0, tried, "after {quiet} intervals without loss");
+    }
+}
+
+#[test]
+fn half_of_eight_pings_are_four() {
+    let mut lab = Lab::new(20, 8);
+    let mut lossy = steady(0.2);
+    while lab.sent != 80 {
+        lab.interval(&mut lossy);
+        assert!([160, 80].contains(&lab.sent), "{}", lab.sent);
+    }
+}
+
+#[test]
+fn a_trial_goes_on_whatever_many_quiet_devices_of_another_group_do() {
+    let mut lab = Lab::new(20, 5);
+    let settings = lab.plan.targets[0].settings.clone();
+    lab.plan.groups.push(Group::new("OLT"));
+    for number in 0..500 {
+        let target = Target::at(format!("olt{number}"), [192, 0, 2, 2].into()).with_settings(settings.clone());
+        lab.plan.targets.push(target.with_group(GroupId::from_index(1)));
+    }
+    lab.limiters = Limiters::new(&lab.plan);
+    let mut lossy = steady(0.2);
+    while lab.sent != 60 {
+        lab.interval(&mut lossy);
+    }
+    for quiet in 20..520 {
+        let at = Mono::ZERO.plus(Duration::from_secs(lab.seconds));
+        let echoes = std::iter::repeat_n(Echo::Reply(Rtt::default()), 5).collect();
+        let sample = Sample::new(TargetId::from_index(quiet), at, at, echoes);
+        lab.limiters.take(at, &lab.plan, &sample);
+    }
+    lab.interval(&mut lossy);
+    assert_eq!(lab.sent, 60);
+}
+
 mod outages {
     //! What a trial means for the outages of the devices that it asks with fewer pings.
 
