@@ -135,3 +135,19 @@ fn what_lies_behind_a_device_is_said_of_its_outage_and_not_of_its_return_or_that
     }
     assert!(said.iter().all(|times| *times > 0), "{said:?}: {:?}", field.told());
 }
+
+#[test]
+fn what_is_behind_nobody_any_more_is_told_by_itself_and_not_counted_with_its_old_parent() {
+    let mut field = Field::new(plan([device("agg", 30, &[]), device("c", 30, &[0])]));
+    field.silence("agg", HOUR..2 * HOUR);
+    field.silence("c", HOUR..2 * HOUR);
+    field.server_works = false;
+    field.run_until(HOUR + 200);
+    field.reload(plan([device("agg", 30, &[]), device("c", 30, &[])]));
+    field.server_works = true;
+    field.run_until(HOUR + 1200);
+    let lines = field.mails.iter().flat_map(|mail| mail.notification.lines.iter());
+    let told: Vec<(&str, LineKind, u32)> =
+        lines.map(|line| (&*line.subject.name, line.kind, line.behind.devices)).collect();
+    assert_eq!(told, [("agg", LineKind::Opened, 0), ("c", LineKind::Opened, 0)]);
+}

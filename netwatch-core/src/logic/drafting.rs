@@ -53,7 +53,7 @@ impl Monitor {
     }
 
     fn behind_line(&self, line: &Line) -> Behind {
-        if self.topology.is_flat() || line.topic != Topic::Outage || line.kind != LineKind::Opened {
+        if line.topic != Topic::Outage || line.kind != LineKind::Opened {
             return line.behind;
         }
         self.place_of(&line.outage.target).map_or(line.behind, |id| self.count_behind(id))
