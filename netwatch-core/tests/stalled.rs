@@ -237,6 +237,24 @@ mod journal {
     }
 
     #[test]
+    fn a_journal_that_fails_for_a_while_does_not_get_all_that_waits_in_one_commit() {
+        let mut alone = Alone::new(many(4000));
+        alone.check(10, true);
+        alone.run_until(6 * SECOND);
+        alone.journal = Journal::Fails;
+        alone.check(4000, true);
+        for millis in (6 * SECOND..MINUTE).step_by(300) {
+            alone.run_until(millis);
+            alone.check(1, true);
+        }
+        alone.journal = Journal::Works;
+        alone.run_until(2 * MINUTE);
+        let most = alone.commits.iter().map(records).max();
+        assert!(most <= Some(1000), "{most:?} records in one commit");
+        assert_eq!(alone.saved.targets.len(), 4000);
+    }
+
+    #[test]
     fn a_stop_commits_what_hangs_and_what_waits_behind_it() {
         let mut alone = Alone::new(one([policy("noc")]));
         alone.check(1, true);

@@ -78,7 +78,8 @@ impl Journaling {
             self.records_from = now.mono.plus(RECORDS_EVERY);
             self.records_left = RECORDS;
         }
-        let room = self.records_left.min(waiting);
+        // What a commit that failed carried is offered again with the next one, which must not grow by that.
+        let room = self.records_left.min(waiting).min(RECORDS.saturating_sub(self.pending.len()));
         self.records_left = self.records_left.saturating_sub(room);
         room
     }

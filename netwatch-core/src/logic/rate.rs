@@ -48,7 +48,7 @@ impl Alike {
         // In units of 1/members ns every time is a whole number.
         let members = members as i128;
         let (step, window) = (nanos(self.interval), SECOND * members);
-        let begins = |echo: u16| nanos(self.spacing) * i128::from(echo) * members % step;
+        let begins = |echo: u16| nanos(self.spacing) * i128::from(echo) * members;
         let among = |from: i128| -> i128 {
             let upto = |echo: u16, end: i128| ceil_div(end - begins(echo), step);
             (0..self.pings).map(|echo| upto(echo, from + window) - upto(echo, from)).sum()

@@ -41,9 +41,6 @@ pub(super) fn spread(mut places: Vec<Place>) -> Vec<TargetId> {
             if let Some(router_of) = routers.get(router) {
                 ready.push(Reverse((router_of.until(n), router_of.tie(), router)));
             }
-            if from > place {
-                break;
-            }
         }
         let Some(Reverse((_, _, router))) = ready.pop() else { break };
         let Some(router_of) = routers.get_mut(router) else { break };
