@@ -432,7 +432,9 @@ fn a_device_that_is_paused_no_more_and_cannot_be_seen_is_told_of_after_ten_minut
 fn an_outage_whose_maintenance_ended_while_netwatch_was_stopped_has_its_tolerance_again() {
     let plan = |name: &str| {
         let mut plan = plan(&["a"], |_, _| ());
-        let calendar = Calendar::new([Period::new(now(35).wall, now(2000).wall)]);
+        // The other two are long over, and to come.
+        let periods = [(1, 2), (35, 2000), (90_000, 91_000)];
+        let calendar = Calendar::new(periods.map(|(from, to)| Period::new(now(from).wall, now(to).wall)));
         plan.maintenance.push(Maintenance::new(Scope::targets([name]), calendar));
         plan
     };
@@ -448,6 +450,22 @@ fn an_outage_whose_maintenance_ended_while_netwatch_was_stopped_has_its_toleranc
         story.pass(300);
         assert_eq!(!story.told().is_empty(), told, "{:?}", story.told());
     }
+}
+
+#[test]
+fn a_maintenance_that_was_over_before_netwatch_was_stopped_gives_nothing_again() {
+    let mut plan = plan(&["a"], |_, _| ());
+    let periods = [(1, 2), (90_000, 91_000)].map(|(from, to)| Period::new(now(from).wall, now(to).wall));
+    plan.maintenance.push(Maintenance::new(Scope::targets(["a"]), Calendar::new(periods)));
+    let mut story = Story::new(plan.clone());
+    story.checks("a", &[Answered, Silent, Silent]);
+    story.monitor.handle_stop(now(story.seconds));
+    story.carry_out();
+    let mut story = Story::go_on(plan, story.saved, 2100);
+    story.checks("a", &[Silent, Silent]);
+    story.checks("a", &[Answered; 10]);
+    story.pass(300);
+    assert!(!story.told().is_empty(), "20 s before the stop and 12 s after it are its tolerance of 30 s");
 }
 
 #[test]

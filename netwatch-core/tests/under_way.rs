@@ -210,24 +210,27 @@ fn words_that_come_a_second_time_change_no_mail_that_the_server_may_have() {
 
 #[test]
 fn a_notifier_that_replaces_another_is_told_what_that_one_may_not_have_told_and_every_end_after_it() {
-    let mut field = Field::new(plan(&["a"], |noc| noc.escalate_to = None));
-    field.answer = breaks_off(HOUR, 3 * HOUR);
-    field.silence("a", HOUR..HOUR + 10 * MINUTE);
-    field.silence("a", HOUR + 20 * MINUTE..2 * HOUR);
-    field.run_until(HOUR + 25 * MINUTE);
-    field.reload(plan(&["a"], |noc| (noc.name, noc.escalate_to) = ("turno".into(), None)));
-    field.run_until(HOUR + 40 * MINUTE);
-    let lines = |field: &Field| -> Vec<(LineKind, u64)> {
-        let mails = field.mails.iter().filter(|mail| &*mail.notification.notifier == "turno");
-        let lines = mails.flat_map(|mail| mail.notification.lines.iter());
-        lines.map(|line| (line.kind, line.outage.first_bad.since(wall(0)).as_secs() / MINUTE)).collect()
-    };
-    assert!(lines(&field).contains(&(LineKind::Missed, 60)), "the first is over: {:?}", lines(&field));
-    assert!(lines(&field).contains(&(LineKind::Opened, 80)), "the second is not: {:?}", lines(&field));
-    field.restart(30);
-    field.run_until(3 * HOUR);
-    assert_eq!(lines(&field).last(), Some(&(LineKind::Closed, 80)));
-    assert_eq!(said(&field, "turno").len(), 2);
+    // Whether or not the one who goes wanted to hear of ends.
+    for recovery in [true, false] {
+        let mut field = Field::new(plan(&["a"], |noc| (noc.escalate_to, noc.recovery) = (None, recovery)));
+        field.answer = breaks_off(HOUR, 3 * HOUR);
+        field.silence("a", HOUR..HOUR + 10 * MINUTE);
+        field.silence("a", HOUR + 20 * MINUTE..2 * HOUR);
+        field.run_until(HOUR + 25 * MINUTE);
+        field.reload(plan(&["a"], |noc| (noc.name, noc.escalate_to) = ("turno".into(), None)));
+        field.run_until(HOUR + 40 * MINUTE);
+        let lines = |field: &Field| -> Vec<(LineKind, u64)> {
+            let mails = field.mails.iter().filter(|mail| &*mail.notification.notifier == "turno");
+            let lines = mails.flat_map(|mail| mail.notification.lines.iter());
+            lines.map(|line| (line.kind, line.outage.first_bad.since(wall(0)).as_secs() / MINUTE)).collect()
+        };
+        assert!(lines(&field).contains(&(LineKind::Missed, 60)), "the first is over: {:?}", lines(&field));
+        assert!(lines(&field).contains(&(LineKind::Opened, 80)), "the second is not: {:?}", lines(&field));
+        field.restart(30);
+        field.run_until(3 * HOUR);
+        assert_eq!(lines(&field).last(), Some(&(LineKind::Closed, 80)));
+        assert_eq!(said(&field, "turno").len(), 2);
+    }
 }
 
 /// The configuration is changed while netwatch runs, or while it is stopped.

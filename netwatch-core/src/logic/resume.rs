@@ -224,8 +224,6 @@ fn one_for_each_outage(orphans: Vec<(Arc<str>, Line)>) -> Vec<(Arc<str>, Line)> 
         if line.outage.closed.is_none() {
             line.outage = other.outage;
         }
-        line.critical |= other.critical;
-        line.escalated &= other.escalated;
         *first = line;
     }
     for (_, line) in &mut kept {
