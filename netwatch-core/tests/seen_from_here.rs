@@ -297,3 +297,16 @@ fn who_is_told_of_some_devices_is_not_told_that_another_is_unseen_or_unstable() 
     assert!(told("noc").contains("unseen opened c") && told("noc").contains("flapping opened b"), "{}", told("noc"));
     assert_eq!(told("north"), "unseen opened a, unseen closed a");
 }
+
+#[test]
+fn that_netwatch_was_cut_off_everybody_is_told_whatever_devices_he_is_told_of() {
+    let mut north = policy("north");
+    north.scope = Scope::targets(["a"]);
+    let mut field = field(with_witnesses(plan(&["a", "b"]).with_notifier(north), 2));
+    field.cut_off.push(HOUR..HOUR + 5 * MINUTE);
+    field.run_until(2 * HOUR);
+    for notifier in ["noc", "north"] {
+        let mut mine = field.mails.iter().filter(|mail| &*mail.notification.notifier == notifier);
+        assert!(mine.any(|mail| mail.notification.content.subject.contains("blind")), "{notifier}: {:?}", field.told());
+    }
+}

@@ -321,6 +321,21 @@ mod drill {
     }
 
     #[test]
+    fn who_is_told_of_what_lies_behind_a_device_is_told_of_its_drill_as_of_its_outage() {
+        let mut others = policy("others");
+        others.scope = Scope::targets(["b"]);
+        let mut plan = plan(&["a", "b"], [policy("noc"), others]);
+        plan.targets[1] = plan.targets[1].clone().with_parents([TargetId::from_index(0)]);
+        let mut field = field(plan);
+        field.run_until(HOUR);
+        field.monitor.handle_drill(field.now(), "a", "ana").expect("a drill");
+        field.carry_out();
+        field.run_until(2 * HOUR);
+        assert_eq!(told(&field, "others"), told(&field, "noc"));
+        assert_eq!(told(&field, "others").len(), 2);
+    }
+
+    #[test]
     fn there_is_one_in_ten_minutes_of_a_device_that_exists_and_that_somebody_is_told_of() {
         let mut noc = policy("noc");
         noc.scope = Scope::targets(["a"]);
