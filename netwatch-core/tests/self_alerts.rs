@@ -321,18 +321,21 @@ mod drill {
     }
 
     #[test]
-    fn who_is_told_of_what_lies_behind_a_device_is_told_of_its_drill_as_of_its_outage() {
+    fn who_is_told_of_a_device_for_what_lies_behind_it_is_told_of_its_drill_too() {
         let mut others = policy("others");
         others.scope = Scope::targets(["b"]);
         let mut plan = plan(&["a", "b"], [policy("noc"), others]);
         plan.targets[1] = plan.targets[1].clone().with_parents([TargetId::from_index(0)]);
         let mut field = field(plan);
-        field.run_until(HOUR);
+        field.silence("a", HOUR..3 * HOUR);
+        field.silence("b", HOUR..3 * HOUR);
+        field.run_until(2 * HOUR);
+        assert_eq!(told(&field, "others"), [(60, "outage opened a".to_owned())]);
         field.monitor.handle_drill(field.now(), "a", "ana").expect("a drill");
         field.carry_out();
-        field.run_until(2 * HOUR);
+        field.run_until(2 * HOUR + 10 * MINUTE);
         assert_eq!(told(&field, "others"), told(&field, "noc"));
-        assert_eq!(told(&field, "others").len(), 2);
+        assert_eq!(told(&field, "others").len(), 3);
     }
 
     #[test]
