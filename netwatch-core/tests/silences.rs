@@ -390,10 +390,15 @@ fn however_long_the_interval_and_short_the_tolerance_a_program_killed_again_and_
 fn answers_do_not_overtake_a_silence_that_waits_for_a_witness() {
     let mut watched = plan(&["a"], |settings, _| settings.interval = SECOND * 2);
     watched.witnesses.push(Host::Ip { ip: [192, 0, 2, 254].into(), zone: None });
-    for checks in [[Silent, Silent, Answered], [Silent, Answered, Answered], [Answered, Silent, Answered]] {
+    // Whatever is configured meanwhile.
+    let orders = [[Silent, Silent, Answered], [Silent, Answered, Answered], [Answered, Silent, Answered]];
+    for (checks, reloads) in orders.into_iter().flat_map(|checks| [(checks, false), (checks, true)]) {
         let mut story = Story::new(watched.clone());
         at(&mut story, 10, "a", Answered);
         for (found, second) in checks.into_iter().zip([20, 22, 24]) {
+            if reloads {
+                reload(&mut story, second, watched.clone());
+            }
             at(&mut story, second, "a", found);
         }
         assert_eq!(story.status("a"), Status::Ok, "no witness has spoken");
