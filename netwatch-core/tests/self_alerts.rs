@@ -63,6 +63,17 @@ mod drops {
     }
 
     #[test]
+    fn their_end_is_told_also_by_a_netwatch_that_started_since() {
+        let mut field = field(plan(&["a"], [policy("noc")]));
+        field.unknowns.insert("a".into(), (HOUR..HOUR + 9 * MINUTE, Cause::ReceiveOverflow));
+        field.run_until(HOUR + 12 * MINUTE);
+        field.restart(30);
+        field.run_until(2 * HOUR);
+        let words: Vec<String> = told(&field, "noc").into_iter().map(|(_, words)| words).collect();
+        assert_eq!(words, ["receive_drops opened", "receive_drops closed"]);
+    }
+
+    #[test]
     fn what_is_unknown_for_another_reason_is_no_alert() {
         let mut field = field(plan(&["a"], [policy("noc")]));
         field.unknowns.insert("a".into(), (HOUR..HOUR + 9 * MINUTE, Cause::NoRoute));

@@ -25,7 +25,8 @@ fn findings(reasons: &str, source: impl Fn(&str) -> Option<String>) -> Vec<Strin
         if !text.lines().any(|line| line.trim_start() == code) {
             findings.push(format!("no longer stands in the file: {head}: {code}"));
         }
-        if !why.first().is_some_and(|why| why.strip_prefix("    = ").is_some_and(|why| !why.trim().is_empty())) {
+        let reason = why.first().and_then(|why| why.strip_prefix("    = ")).unwrap_or_default();
+        if reason.trim().is_empty() {
             findings.push(format!("gives no reason: {head}"));
         }
     }
