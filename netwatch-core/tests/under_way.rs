@@ -37,6 +37,12 @@ fn with_settings(mut plan: Plan, change: impl FnOnce(&mut Settings)) -> Plan {
     plan
 }
 
+fn watched(plan: Plan) -> Field {
+    let mut field = Field::new(plan);
+    field.keeps_attempts = true;
+    field
+}
+
 /// Of these seconds, the server takes what `noc` sends and breaks off before it says so.
 fn breaks_off(from: u64, to: u64) -> Answer {
     Box::new(move |second, mail| {
@@ -89,7 +95,7 @@ fn attempts(field: &Field) -> Vec<&Notification> {
 fn the_time_to_hand_on_comes_although_nothing_else_happens_then() {
     let after = Duration::from_secs(2003);
     let plan = plan(&["a"], |noc| noc.escalate_after = after);
-    let mut field = Field::new(with_settings(plan, |settings| settings.interval = Duration::from_secs(600)));
+    let mut field = watched(with_settings(plan, |settings| settings.interval = Duration::from_secs(600)));
     field.silence("a", HOUR..4 * HOUR);
     field.run_until(3 * HOUR);
     let due = field.events.iter().find(|(_, event)| matches!(event, Event::OutageDue(..))).expect("it is due").0;
@@ -100,7 +106,7 @@ fn the_time_to_hand_on_comes_although_nothing_else_happens_then() {
 #[test]
 fn a_reload_that_gives_more_time_gives_it_to_what_is_already_down() {
     let after = |minutes: u64| plan(&["a"], |noc| noc.escalate_after = Duration::from_secs(minutes * MINUTE));
-    let mut field = Field::new(after(30));
+    let mut field = watched(after(30));
     field.silence("a", HOUR..4 * HOUR);
     field.run_until(HOUR + 10 * MINUTE);
     field.reload(after(90));
@@ -110,7 +116,7 @@ fn a_reload_that_gives_more_time_gives_it_to_what_is_already_down() {
 
 #[test]
 fn only_outages_are_handed_on() {
-    let mut field = Field::new(plan(&["a"], |_| ()));
+    let mut field = watched(plan(&["a"], |_| ()));
     // It cannot be seen for a while, and noc learns of that only when it is long over.
     field.unknowns.insert("a".into(), (HOUR..HOUR + 20 * MINUTE, Cause::NoRoute));
     field.run_until(HOUR + 5 * MINUTE);
@@ -127,7 +133,7 @@ fn only_outages_are_handed_on() {
 
 #[test]
 fn a_drill_that_every_recipient_refuses_for_good_is_not_handed_on_as_an_outage() {
-    let mut field = Field::new(plan(&["a"], |_| ()));
+    let mut field = watched(plan(&["a"], |_| ()));
     field.refused.push("noc");
     field.run_until(HOUR);
     let now = field.now();
@@ -147,7 +153,7 @@ fn what_the_server_may_have_is_handed_on_line_by_line_also_when_it_is_over() {
             field.reload(plan(&["stays", "returns"], |_| ()));
         },
     ] {
-        let mut field = Field::new(plan(&["stays", "returns"], |_| ()));
+        let mut field = watched(plan(&["stays", "returns"], |_| ()));
         field.answer = breaks_off(HOUR, 3 * HOUR);
         field.silence("stays", HOUR..4 * HOUR);
         field.silence("returns", HOUR..HOUR + 10 * MINUTE);
@@ -164,7 +170,7 @@ fn what_the_server_may_have_is_handed_on_line_by_line_also_when_it_is_over() {
 
 #[test]
 fn what_one_recipient_has_is_not_handed_on_when_the_path_fails_later() {
-    let mut field = Field::new(plan(&["a"], |noc| noc.recipients.push("full@example.net".into())));
+    let mut field = watched(plan(&["a"], |noc| noc.recipients.push("full@example.net".into())));
     field.answer = Box::new(|second, mail| {
         let (well, full) = (&mail.recipients[..1], &mail.recipients[mail.recipients.len() - 1]);
         let is_first = &*mail.notifier == "noc" && second < HOUR + 5 * MINUTE;
@@ -195,7 +201,7 @@ fn what_one_recipient_has_is_not_handed_on_when_the_path_fails_later() {
 
 #[test]
 fn words_that_come_a_second_time_change_no_mail_that_the_server_may_have() {
-    let mut field = Field::new(plan(&["a"], |_| ()));
+    let mut field = watched(plan(&["a"], |_| ()));
     field.answer = breaks_off(HOUR, HOUR + 5 * MINUTE);
     field.silence("a", HOUR..2 * HOUR);
     field.run_until(HOUR + 3 * MINUTE);
@@ -212,7 +218,7 @@ fn words_that_come_a_second_time_change_no_mail_that_the_server_may_have() {
 fn a_notifier_that_replaces_another_is_told_what_that_one_may_not_have_told_and_every_end_after_it() {
     // Whether or not the one who goes wanted to hear of ends.
     for recovery in [true, false] {
-        let mut field = Field::new(plan(&["a"], |noc| (noc.escalate_to, noc.recovery) = (None, recovery)));
+        let mut field = watched(plan(&["a"], |noc| (noc.escalate_to, noc.recovery) = (None, recovery)));
         field.answer = breaks_off(HOUR, 3 * HOUR);
         field.silence("a", HOUR..HOUR + 10 * MINUTE);
         field.silence("a", HOUR + 20 * MINUTE..2 * HOUR);
@@ -239,7 +245,7 @@ const CHANGES: [fn(&mut Field, Plan); 2] = [Field::reload, restarted_with];
 /// From minute 60 on, for so many minutes, nobody's mail gets out for certain; `first` is replaced in minute 70. Gives what
 /// `turno`, who comes in its place, is told of `a`, which is silent for five minutes from 60 on.
 fn told_in_the_place_of(first: Plan, fails: u64, by: fn(&mut Field, Plan)) -> Vec<LineKind> {
-    let mut field = Field::new(first);
+    let mut field = watched(first);
     let failing = HOUR..HOUR + fails * MINUTE;
     field.answer =
         Box::new(move |second, _| failing.contains(&second).then(|| Err(DeliveryError::uncertain("no answer"))));
@@ -272,7 +278,7 @@ fn an_end_that_waits_behind_its_beginning_is_not_told_a_second_time_by_who_takes
 fn an_outage_that_two_owed_and_that_goes_on_is_told_of_once_and_so_is_its_end() {
     for by in CHANGES {
         let two = plan(&["a"], |noc| noc.escalate_to = None).with_notifier(policy("segundo"));
-        let mut field = Field::new(two);
+        let mut field = watched(two);
         field.answer = Box::new(|second, _| {
             (HOUR..HOUR + 30 * MINUTE).contains(&second).then(|| Err(DeliveryError::uncertain("no answer")))
         });
@@ -292,7 +298,7 @@ fn restarted_with(field: &mut Field, plan: Plan) {
 
 #[test]
 fn a_device_that_is_renamed_while_its_mail_is_under_way_is_told_of_once_and_as_back() {
-    let mut field = Field::new(plan(&["old"], |noc| noc.escalate_to = None));
+    let mut field = watched(plan(&["old"], |noc| noc.escalate_to = None));
     field.answer = breaks_off(HOUR, HOUR + 10 * MINUTE);
     field.silence("old", HOUR..2 * HOUR);
     field.silence("new", HOUR..2 * HOUR);
@@ -308,7 +314,7 @@ fn a_device_that_is_renamed_while_its_mail_is_under_way_is_told_of_once_and_as_b
 
 #[test]
 fn the_page_says_how_the_mail_path_stands_and_only_when_that_changes() {
-    let mut field = Field::new(plan(&["a", "b"], |noc| noc.escalate_to = None));
+    let mut field = watched(plan(&["a", "b"], |noc| noc.escalate_to = None));
     field.silence("a", HOUR..2 * HOUR);
     field.silence("b", HOUR + 40 * MINUTE..2 * HOUR);
     field.server_works = false;
@@ -338,7 +344,7 @@ fn the_page_says_how_the_mail_path_stands_and_only_when_that_changes() {
 #[test]
 fn each_attempt_for_a_mail_that_the_server_may_have_comes_when_it_was_announced() {
     let plan = plan(&["a"], |noc| noc.escalate_to = None);
-    let mut field = Field::new(with_settings(plan, |settings| settings.interval = Duration::from_secs(600)));
+    let mut field = watched(with_settings(plan, |settings| settings.interval = Duration::from_secs(600)));
     field.answer = breaks_off(HOUR, 3 * HOUR);
     field.silence("a", HOUR..5 * HOUR);
     field.run_until(4 * HOUR);
@@ -353,7 +359,7 @@ fn each_attempt_for_a_mail_that_the_server_may_have_comes_when_it_was_announced(
 
 /// Both recipients, by what became of the mail for them, as the record says after the first attempt for `a`.
 fn what_became(answer: impl Fn(usize, &Notification) -> Result<Receipt, DeliveryError> + 'static) -> Field {
-    let mut field = Field::new(plan(&["a"], |noc| {
+    let mut field = watched(plan(&["a"], |noc| {
         (noc.escalate_to, noc.recipients) = (None, vec!["one@example.net".into(), "two@example.net".into()]);
     }));
     let count = std::cell::Cell::new(0);
@@ -427,7 +433,7 @@ fn a_server_that_may_have_a_mail_and_refuses_it_twelve_times_does_not_have_it() 
 fn a_far_side_without_recipients_that_is_busy_is_not_one_that_refuses_for_good() {
     for error in [DeliveryError::before_content("503 busy"), DeliveryError::permanent("554 go away")] {
         let recipients = if error.permanent { policy("noc").recipients } else { Vec::new() };
-        let mut field = Field::new(plan(&["a"], |noc| noc.recipients = recipients));
+        let mut field = watched(plan(&["a"], |noc| noc.recipients = recipients));
         field.answer = Box::new(move |_, mail| (&*mail.notifier == "noc").then(|| Err(error.clone())));
         field.silence("a", HOUR..3 * HOUR);
         field.run_until(2 * HOUR);

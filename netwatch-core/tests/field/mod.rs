@@ -60,6 +60,8 @@ pub struct Field {
     pub answer: Answer,
     /// Every attempt, whatever came of it.
     pub attempts: Vec<Mail>,
+    /// Whether those are kept: there may be very many.
+    pub keeps_attempts: bool,
     pub saved: Saved,
     pub mails: Vec<Mail>,
     pub transitions: Vec<(u64, Transition)>,
@@ -139,6 +141,7 @@ impl Field {
             refused: Vec::new(),
             answer: Box::new(|_, _| None),
             attempts: Vec::new(),
+            keeps_attempts: false,
             saved,
             mails: Vec::new(),
             transitions: Vec::new(),
@@ -319,7 +322,9 @@ impl Field {
                 }
                 Output::Deliver(notification) => {
                     let id = notification.id;
-                    self.attempts.push(Mail { second: self.millis / 1000, notification: notification.clone() });
+                    if self.keeps_attempts {
+                        self.attempts.push(Mail { second: self.millis / 1000, notification: notification.clone() });
+                    }
                     let result = if let Some(result) = (self.answer)(self.millis / 1000, &notification) {
                         if result.is_ok() {
                             self.mails.push(Mail { second: self.millis / 1000, notification });
