@@ -7,25 +7,14 @@ mod field;
 use std::sync::Arc;
 use std::time::Duration;
 
-use field::{Field, at, policy, wall};
+use field::{Field, at, plan, policy, targets, wall};
 use netwatch_core::{
-    Budget, Content, Draft, Event, Host, Input, LineKind, Monitor, MonitorOptions, NotifierPolicy, Now, Output, Plan,
-    Receipt, Saved, Scope, Settings, StandingKind, Status, Target, TargetId, Topic,
+    Budget, Content, Draft, Event, Host, Input, LineKind, Monitor, MonitorOptions, Now, Output, Plan, Receipt, Saved,
+    Scope, Settings, StandingKind, Status, TargetId, Topic,
 };
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-
-fn targets(names: &[&str]) -> Vec<Target> {
-    names.iter().map(|name| Target::at(*name, [192, 0, 2, 1].into())).collect()
-}
-
-/// Devices that `noc` is told of, as `change` says.
-fn plan(names: &[&str], change: impl FnOnce(&mut NotifierPolicy)) -> Plan {
-    let mut noc = policy("noc");
-    change(&mut noc);
-    Plan::new(targets(names)).with_notifier(noc)
-}
 
 /// `down a`, `up a`, `was a`; `drill was a` of what is no outage; `(b group_interval)` for what was held back.
 fn words(draft: &Draft) -> Content {
@@ -250,6 +239,8 @@ fn a_clock_that_is_set_back_repeats_no_summary_and_one_that_was_far_ahead_silenc
     assert_eq!(summaries(&[0], &[before, after, after + 2 * MINUTE]), 1);
     // From 07:30 to 06:59.
     assert_eq!(summaries(&[0], &[before, after, 7 * HOUR + 30 * MINUTE, before, after, after + 2 * MINUTE]), 1);
+    // By 90 minutes.
+    assert_eq!(summaries(&[0], &[before, after, before + 90 * MINUTE, before, after, after + 2 * MINUTE]), 1);
     // It believed for a while that it was three days later.
     let ahead = 3 * 24 * HOUR;
     assert_eq!(summaries(&[0, 1], &[ahead, ahead + MINUTE, before, after, after + 2 * MINUTE]), 1);

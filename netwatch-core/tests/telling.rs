@@ -7,7 +7,7 @@ mod field;
 
 use std::time::Duration;
 
-use field::{Field, Manner, policy, wall};
+use field::{Field, Manner, plan, policy, targets, wall};
 use netwatch_core::{
     Budget, Calendar, Cause, Content, Decision, Event, Group, GroupId, Hold, Host, LineKind, Maintenance,
     NotifierPolicy, Period, Plan, Scope, Standing, StandingKind, Status, Target, TargetId, Topic,
@@ -15,17 +15,6 @@ use netwatch_core::{
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
-
-fn targets(names: &[&str]) -> Vec<Target> {
-    names.iter().map(|name| Target::at(*name, [192, 0, 2, 1].into())).collect()
-}
-
-/// Devices that `noc` is told of, as `change` says.
-fn plan(names: &[&str], change: impl FnOnce(&mut NotifierPolicy)) -> Plan {
-    let mut noc = policy("noc");
-    change(&mut noc);
-    Plan::new(targets(names)).with_notifier(noc)
-}
 
 /// Mails say their lines as `topic kind name`, and how everything stands.
 fn field(plan: Plan) -> Field {

@@ -132,12 +132,7 @@ impl Monitor {
             self.tell(Event::Maintenance { target: id, maintenance: Some((*maintenance).clone()) });
         }
         for id in changed.ended {
-            if let Some(state) = self.targets.get_mut(id.index()) {
-                state.restart_tolerance();
-            }
-            if self.has_undue_outage(id) {
-                self.save_target(now, id);
-            }
+            self.give_tolerance_again(now, id);
             self.tell(Event::Maintenance { target: id, maintenance: None });
         }
     }
@@ -153,12 +148,18 @@ impl Monitor {
         }
         for (index, target) in self.plan.clone().targets.iter().enumerate() {
             let id = TargetId::from_index(index);
-            if self.has_undue_outage(id) && ended.iter().any(|it| it.scope.holds(&self.plan, target)) {
-                if let Some(state) = self.targets.get_mut(id.index()) {
-                    state.restart_tolerance();
-                }
-                self.save_target(now, id);
+            if ended.iter().any(|it| it.scope.holds(&self.plan, target)) {
+                self.give_tolerance_again(now, id);
             }
+        }
+    }
+
+    fn give_tolerance_again(&mut self, now: Now, id: TargetId) {
+        if let Some(state) = self.targets.get_mut(id.index()) {
+            state.restart_tolerance();
+        }
+        if self.has_undue_outage(id) {
+            self.save_target(now, id);
         }
     }
 

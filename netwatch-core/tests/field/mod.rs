@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use netwatch_core::{
     Cause, Content, DeliveryError, Draft, Due, Echo, Event, Input, LineKind, Loss, Monitor, MonitorOptions, Mono,
-    Notification, NotifierPolicy, Now, Output, Plan, Receipt, Record, Rtt, Sample, Saved, Schedule, Status, TargetId,
-    Testimony, Transition, Wall, WitnessId,
+    Notification, NotifierPolicy, Now, Output, Plan, Receipt, Record, Rtt, Sample, Saved, Schedule, Status, Target,
+    TargetId, Testimony, Transition, Wall, WitnessId,
 };
 
 /// Tuesday, 2026-09-22, 00:00 in Asunción (UTC-3).
@@ -80,6 +80,17 @@ enum What {
     Round,
     Sample(Sample),
     Witness(WitnessId, Mono, Testimony),
+}
+
+pub fn targets(names: &[&str]) -> Vec<Target> {
+    names.iter().map(|name| Target::at(*name, [192, 0, 2, 1].into())).collect()
+}
+
+/// Devices that `noc` is told of, as `change` says.
+pub fn plan(names: &[&str], change: impl FnOnce(&mut NotifierPolicy)) -> Plan {
+    let mut noc = policy("noc");
+    change(&mut noc);
+    Plan::new(targets(names)).with_notifier(noc)
 }
 
 /// The policy of a notifier with one recipient, everything else as it is by default.
